@@ -1,0 +1,281 @@
+"""Every byte Inkwright keeps is written here, and every byte it trusts is checked here. Knows folders and bytes only.
+
+Three ways to write, each of which leaves either the old or the new and never a torn file:
+
+    publish   a whole folder of files: a checkpoint, the tokens of a text. The manifest, with the sha256 of every file,
+              comes last; the folder appears under its name by one rename.
+    replace   one small file.
+    append    one line to a record; a torn last line is dropped by `read_lines`.
+
+The manifest tells damage, not tampering: whoever can edit the files can also write a manifest that fits them.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import stat
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from inkwright.errors import DamagedError, MachineError, SaveError, quoted
+
+MANIFEST = "manifest.json"
+FORMAT = 1  # of every manifest; a larger number was written by a newer Inkwright
+SPACE_FACTOR = 1.2  # free space asked for, over the size to be written
+
+Content = bytes | Callable[[BinaryIO], object]
+"""The bytes of a file, or a function that writes them."""
+
+
+# ---------------------------------------------------------------- writing
+
+
+def publish(folder: Path, files: Mapping[str, Content], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Write `files` as the new folder `folder`, whole or not at all; `facts` go into its manifest, which is returned.
+
+    Order: each file written and synced, the manifest last, the folder synced, one rename, the parent synced, and all of
+    it read back. A folder that is already there (one found damaged) is set aside first.
+
+    Raises: SaveError   nothing has changed on the disk
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = folder.parent / f".tmp-{folder.name}-{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        draft.mkdir()
+        sums = {name: _write_synced(draft / name, content) for name, content in files.items()}
+        manifest = {"format": FORMAT, **facts, "files": sums}
+        manifest["self"] = hashlib.sha256(_canonical(manifest)).hexdigest()
+        _write_synced(draft / MANIFEST, _canonical(manifest))
+        _sync_folder(draft)
+        if folder.exists():
+            set_aside(folder)
+        draft.rename(folder)
+        _sync_folder(folder.parent)
+    except BaseException as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise SaveError(*explain(error, folder)) from error
+        raise
+    try:
+        return verify(folder)
+    except DamagedError as error:
+        set_aside(folder)
+        raise SaveError(f"what was written to {folder} reads back differently ({error.message})", "check the disk") from None
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write one file, whole or not at all.
+
+    Raises: SaveError   the file that stood there is intact
+    """
+    draft = path.with_name(f".tmp-{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        _write_synced(draft, content)
+        draft.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise SaveError(*explain(error, path)) from error
+
+
+def append(path: Path, line: Mapping[str, Any]) -> None:
+    """Add one JSON line to a record. It is not synced: a lost tail is computed again.
+
+    Raises: SaveError
+    """
+    try:
+        with path.open("ab") as file:
+            file.write(json.dumps(line).encode() + b"\n")
+    except OSError as error:
+        raise SaveError(*explain(error, path)) from error
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of a record, oldest first; a torn one ends it."""
+    lines: list[dict[str, Any]] = []
+    for raw in path.read_bytes().splitlines(keepends=True) if path.exists() else []:
+        try:
+            lines.append(json.loads(raw)) if raw.endswith(b"\n") else None
+        except ValueError:
+            break
+    return lines
+
+
+def set_aside(folder: Path) -> None:
+    """Rename a damaged folder so that it is never a candidate again, and kept until the next good save."""
+    folder.rename(folder.with_name(f".damaged-{folder.name}-{secrets.token_hex(4)}"))
+
+
+def remove(folder: Path) -> None:
+    """Take a folder away: out of sight by one rename first, then its files."""
+    doomed = folder.with_name(f".del-{secrets.token_hex(4)}")
+    folder.rename(doomed)
+    _sync_folder(folder.parent)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def sweep(parent: Path, *prefixes: str) -> None:
+    """Take away what an interrupted process left behind. Only for whoever holds the lock."""
+    for path in parent.iterdir() if parent.is_dir() else ():
+        if path.name.startswith(prefixes):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder and its parents.
+
+    Raises: MachineError
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MachineError(*explain(error, path)) from None
+
+
+def require_space(path: Path, needed_bytes: int) -> None:
+    """Refuse early when `needed_bytes` will not fit.
+
+    Raises: MachineError   names what is needed and what is free
+    """
+    while not path.exists():
+        path = path.parent
+    free = shutil.disk_usage(path).free
+    if free < needed_bytes * SPACE_FACTOR:
+        raise MachineError(
+            f"{megabytes(needed_bytes * SPACE_FACTOR)} needed, {megabytes(free)} free on {path.resolve()}",
+            "free some space, or give another --run folder",
+        )
+
+
+def megabytes(size: float) -> str:
+    """A size in the unit people read: `126 MB`."""
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB" if size >= 1e7 else f"{size / 1e6:,.1f} MB"
+
+
+def explain(error: OSError, path: Path) -> tuple[str, str | None]:
+    """An error of the operating system in our words: (message, hint)."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        with contextlib.suppress(OSError):
+            free = shutil.disk_usage(path if path.exists() else path.parent).free
+            return f"cannot write to {path}: no space left, {megabytes(free)} free", "free some space, then go on"
+    return f"cannot write to {path}: {(error.strerror or str(error)).lower()}", None
+
+
+# ---------------------------------------------------------------- reading
+
+
+def verify(folder: Path) -> dict[str, Any]:
+    """The manifest of a published folder, after every byte of every file was compared with it.
+
+    Raises: DamagedError   names the file and what is wrong with it
+    """
+    manifest = read_manifest(folder)
+    for name in manifest["files"]:
+        read_verified(folder, manifest, name)
+    return manifest
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a published folder, proved to be as it was written; the files are not looked at.
+
+    Raises: DamagedError
+    """
+    raw = _read_regular(folder / MANIFEST)
+    try:
+        manifest = cast(dict[str, Any], json.loads(raw))
+        recorded = manifest.pop("self")
+        whole = hashlib.sha256(_canonical(manifest)).hexdigest() == recorded and _canonical(manifest | {"self": recorded}) == raw
+    except (ValueError, KeyError, AttributeError, RecursionError):
+        whole = False
+        manifest = {}
+    if not whole:
+        raise DamagedError(f"{folder.name} is damaged ({MANIFEST}: not as written)")
+    if manifest["format"] > FORMAT:
+        raise DamagedError(
+            f"{folder.name} was written by a newer Inkwright (format {manifest['format']}); this one reads up to {FORMAT}",
+            "upgrade inkwright",
+        )
+    return manifest
+
+
+def read_verified(folder: Path, manifest: Mapping[str, Any], name: str) -> bytes:
+    """The bytes of one file, the very ones that were hashed.
+
+    Raises: DamagedError
+    """
+    data = _read_regular(folder / name)
+    recorded = manifest["files"][name]
+    if len(data) != recorded["size"]:
+        raise DamagedError(f"{folder.name} is damaged ({name}: {len(data):,} bytes instead of {recorded['size']:,})")
+    if hashlib.sha256(data).hexdigest() != recorded["sha256"]:
+        raise DamagedError(f"{folder.name} is damaged ({name}: hash differs)")
+    return data
+
+
+def _read_regular(path: Path) -> bytes:
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise DamagedError(f"{path.parent.name} is damaged ({path.name}: not a regular file)")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise DamagedError(f"{path.parent.name} is damaged ({path.name}: missing)") from None
+    except OSError as error:
+        raise MachineError(f"cannot read {quoted(path)}: {(error.strerror or str(error)).lower()}") from None
+
+
+def _canonical(record: Mapping[str, Any]) -> bytes:
+    """The one way a manifest is spelled; any other bytes are damage."""
+    return json.dumps(record, sort_keys=True, indent=1).encode() + b"\n"
+
+
+# ---------------------------------------------------------------- the disk
+
+
+class _Hashing:
+    """A file that hashes what passes."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.sha256, self.size = file, hashlib.sha256(), 0
+
+    def write(self, data: Any) -> int:
+        self.sha256.update(data)
+        self.size += memoryview(data).nbytes
+        return self.file.write(data)
+
+
+def _write_synced(path: Path, content: Content) -> dict[str, Any]:
+    with path.open("xb") as file:
+        hashing = _Hashing(file)
+        if isinstance(content, bytes):
+            hashing.write(content)
+        else:
+            content(cast(BinaryIO, hashing))
+        file.flush()
+        _sync(file.fileno())
+    return {"sha256": hashing.sha256.hexdigest(), "size": hashing.size}
+
+
+def _sync(descriptor: int) -> None:
+    if sys.platform == "darwin":  # there fsync reaches the drive, not the platter
+        import fcntl
+
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+    else:
+        os.fsync(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows cannot sync a folder
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _sync(descriptor)
+    finally:
+        os.close(descriptor)
