@@ -1,1 +1,37 @@
-"""Inkwright."""
+"""Inkwright: train a small GPT from scratch on your own text, see what happens inside it, let it write.
+
+>>> import inkwright
+>>> for progress in inkwright.fit("book.txt", "runs/book"):
+...     print(progress.step, progress.loss)
+>>> print(inkwright.load("runs/book").generate("Once upon a time"))
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inkwright.api import fit, load, resume
+    from inkwright.errors import InkwrightError
+    from inkwright.language_model import LanguageModel, Scores
+    from inkwright.session.training import Progress
+
+__version__ = "0.1.0"
+__all__ = ["InkwrightError", "LanguageModel", "Progress", "Scores", "fit", "load", "resume"]
+
+_HOMES = {
+    "InkwrightError": "errors",
+    "LanguageModel": "language_model",
+    "Progress": "session.training",
+    "Scores": "language_model",
+    "fit": "api",
+    "load": "api",
+    "resume": "api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: torch takes more than a second, and `inkwright --help` needs none of it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'inkwright' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"inkwright.{_HOMES[name]}"), name)

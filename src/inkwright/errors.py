@@ -2,7 +2,8 @@
 
     InkwrightError
     ├── UsageError        2    a flag or a value that cannot be
-    │   └── SettingError       one field of a configuration record
+    │   ├── SettingError       one field of a configuration record
+    │   └── ContextOverflow    more tokens at once than the model can see
     ├── TextError         3    a text that cannot be read, split or encoded
     ├── ModelError        4    a run, a checkpoint or a model folder that cannot be used
     │   └── DamagedError       its bytes are not the ones that were written
@@ -42,6 +43,10 @@ class SettingError(UsageError):
         super().__init__(f"{setting} {problem}", hint)
         self.setting = setting
         self.problem = problem
+
+
+class ContextOverflow(UsageError):
+    """More tokens at once than the model can see."""
 
 
 class TextError(InkwrightError):

@@ -4,7 +4,7 @@ Three ways to write, each of which leaves either the old or the new and never a 
 
     publish   a whole folder of files: a checkpoint, the tokens of a text. The manifest, with the sha256 of every file,
               comes last; the folder appears under its name by one rename.
-    replace   one small file.
+    replace   one small record, with its own hash in it.
     append    one line to a record; a torn last line is dropped by `read_lines`.
 
 The manifest tells damage, not tampering: whoever can edit the files can also write a manifest that fits them.
@@ -49,9 +49,7 @@ def publish(folder: Path, files: Mapping[str, Content], facts: Mapping[str, Any]
     try:
         draft.mkdir()
         sums = {name: _write_synced(draft / name, content) for name, content in files.items()}
-        manifest = {"format": FORMAT, **facts, "files": sums}
-        manifest["self"] = hashlib.sha256(_canonical(manifest)).hexdigest()
-        _write_synced(draft / MANIFEST, _canonical(manifest))
+        _write_synced(draft / MANIFEST, _sealed({**facts, "files": sums}))
         _sync_folder(draft)
         if folder.exists():
             set_aside(folder)
@@ -85,6 +83,14 @@ def replace(path: Path, content: bytes) -> None:
         raise SaveError(*explain(error, path)) from error
 
 
+def write_record(path: Path, facts: Mapping[str, Any]) -> None:
+    """Write some facts as JSON, sealed with their own hash.
+
+    Raises: SaveError   the record that stood there is intact
+    """
+    replace(path, _sealed(facts))
+
+
 def append(path: Path, line: Mapping[str, Any]) -> None:
     """Add one JSON line to a record. It is not synced: a lost tail is computed again.
 
@@ -92,9 +98,14 @@ def append(path: Path, line: Mapping[str, Any]) -> None:
     """
     try:
         with path.open("ab") as file:
-            file.write(json.dumps(line).encode() + b"\n")
+            file.write(json_line(line))
     except OSError as error:
         raise SaveError(*explain(error, path)) from error
+
+
+def json_line(line: Mapping[str, Any]) -> bytes:
+    """One line of a record."""
+    return json.dumps(line).encode() + b"\n"
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -176,33 +187,34 @@ def verify(folder: Path) -> dict[str, Any]:
 
     Raises: DamagedError   names the file and what is wrong with it
     """
-    manifest = read_manifest(folder)
+    manifest = read_record(folder / MANIFEST)
     for name in manifest["files"]:
         read_verified(folder, manifest, name)
     return manifest
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a published folder, proved to be as it was written; the files are not looked at.
+def read_record(path: Path) -> dict[str, Any]:
+    """The facts of a sealed record, proved to be as they were written.
 
-    Raises: DamagedError
+    Raises: DamagedError   also where a newer Inkwright wrote it
     """
-    raw = _read_regular(folder / MANIFEST)
+    place = path.parent.name
+    raw = _read_regular(path)
     try:
-        manifest = cast(dict[str, Any], json.loads(raw))
-        recorded = manifest.pop("self")
-        whole = hashlib.sha256(_canonical(manifest)).hexdigest() == recorded and _canonical(manifest | {"self": recorded}) == raw
-    except (ValueError, KeyError, AttributeError, RecursionError):
-        whole = False
-        manifest = {}
-    if not whole:
-        raise DamagedError(f"{folder.name} is damaged ({MANIFEST}: not as written)")
-    if manifest["format"] > FORMAT:
+        facts = cast(dict[str, Any], json.loads(raw))
+        del facts["self"]
+        whole = _sealed(facts) == raw
+        newer = facts["format"] > FORMAT
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise DamagedError(f"{place} is damaged ({path.name}: not as written)") from None
+    if newer:
         raise DamagedError(
-            f"{folder.name} was written by a newer Inkwright (format {manifest['format']}); this one reads up to {FORMAT}",
+            f"{place} was written by a newer Inkwright (format {facts['format']}); this one reads up to {FORMAT}",
             "upgrade inkwright",
         )
-    return manifest
+    if not whole:
+        raise DamagedError(f"{place} is damaged ({path.name}: not as written)")
+    return facts
 
 
 def read_verified(folder: Path, manifest: Mapping[str, Any], name: str) -> bytes:
@@ -230,9 +242,15 @@ def _read_regular(path: Path) -> bytes:
         raise MachineError(f"cannot read {quoted(path)}: {(error.strerror or str(error)).lower()}") from None
 
 
-def _canonical(record: Mapping[str, Any]) -> bytes:
-    """The one way a manifest is spelled; any other bytes are damage."""
-    return json.dumps(record, sort_keys=True, indent=1).encode() + b"\n"
+def _sealed(facts: Mapping[str, Any]) -> bytes:
+    """The one way a record is spelled; any other bytes are damage."""
+    body = {"format": FORMAT, **facts}
+    seal = hashlib.sha256(_canonical(body)).hexdigest()
+    return _canonical(body | {"self": seal})
+
+
+def _canonical(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, sort_keys=True, indent=1).encode() + b"\n"
 
 
 # ---------------------------------------------------------------- the disk

@@ -1,0 +1,93 @@
+"""Self-attention: tokens talk to each other. Knows no text, no blocks, no loss."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from inkwright.config import ModelConfig
+from inkwright.model.cache import Cache
+
+
+def attention_weights(q: Tensor, k: Tensor) -> Tensor:
+    """How much each position reads from itself and from its past; every row sums to 1.
+
+    The slow way that shows the matrix. `attend` gives the same result without ever writing it down.
+
+    Shape: (B, nh, T, hs), (B, nh, T, hs) -> (B, nh, T, T)
+    Source: Vaswani et al. 2017, section 3.2.1
+    """
+    scores = q @ k.mT / math.sqrt(q.shape[-1])  # by the size of a head: keeps the variance of the scores near 1
+    return scores.masked_fill(~_visible(q.shape[2], k.shape[2], q.device), float("-inf")).softmax(-1)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0) -> Tensor:
+    """What each position gathers from the positions it may see. With more keys than queries, the queries come last.
+
+    Shape: (B, nh, T, hs), (B, nh, T, hs), (B, nh, T, hs) -> (B, nh, T, hs)
+    """
+    queries, keys = q.shape[2], k.shape[2]
+    if queries == keys or queries == 1:
+        return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=queries > 1)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=_visible(queries, keys, q.device), dropout_p=dropout)
+
+
+def _visible(queries: int, keys: int, device: torch.device) -> Tensor:
+    """True where a query may look: at itself and before."""
+    return torch.ones(queries, keys, dtype=torch.bool, device=device).tril(keys - queries)
+
+
+def rotary_table(block_size: int, head_size: int, base: float) -> Tensor:
+    """Cosine and sine of the angle by which each position turns each pair of channels.
+
+    Shape: -> (2, T, hs)
+    Source: Su et al. 2021 (RoPE), section 3.4.2
+    """
+    frequencies = base ** (-torch.arange(0, head_size, 2, dtype=torch.float32) / head_size)
+    angles = torch.outer(torch.arange(block_size, dtype=torch.float32), frequencies).repeat(1, 2)
+    return torch.stack([angles.cos(), angles.sin()])
+
+
+def rotate(x: Tensor, table: Tensor) -> Tensor:
+    """Turn each pair of channels (i, i + hs/2) by an angle that grows with the position.
+
+    Queries and keys turned so meet in a product that depends only on how far apart they are.
+
+    Shape: (B, nh, T, hs), (2, T, hs) -> (B, nh, T, hs)
+    """
+    left, right = x.chunk(2, dim=-1)
+    return x * table[0] + torch.cat([-right, left], dim=-1) * table[1]
+
+
+class Attention(nn.Module):
+    """Every head reads from the past in its own way; `proj` joins what they found."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        C = config.n_embd
+        classic_bias = config.shape == "classic" and config.bias
+        self.q = nn.Linear(C, C, bias=classic_bias)
+        self.k = nn.Linear(C, C, bias=classic_bias)
+        self.v = nn.Linear(C, C, bias=classic_bias)
+        self.proj = nn.Linear(C, C, bias=classic_bias or config.shape == "lecture")
+        if config.shape == "modern":
+            self.q_norm = nn.RMSNorm(config.head_size, eps=1e-6)
+            self.k_norm = nn.RMSNorm(config.head_size, eps=1e-6)
+        self.n_head, self.layer, self.dropout = config.n_head, layer, config.dropout
+
+    def forward(self, x: Tensor, rotary: Tensor | None = None, cache: Cache | None = None) -> Tensor:
+        """What each position learned from its past.
+
+        Shape: (B, T, C) -> (B, T, C)
+        """
+        q, k, v = (self._heads(part(x)) for part in (self.q, self.k, self.v))
+        if rotary is not None:
+            q, k = rotate(self.q_norm(q), rotary), rotate(self.k_norm(k), rotary)
+        if cache is not None:
+            k, v = cache.extend(self.layer, k, v)
+        out = attend(q, k, v, self.dropout if self.training else 0.0)
+        return self.proj(out.transpose(1, 2).flatten(2))
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.n_head, -1)).transpose(1, 2)  # (B, T, C) -> (B, nh, T, hs)

@@ -1,0 +1,143 @@
+"""The GPT, in three shapes that share one skeleton. Knows no text, no files and no loss.
+
+    classic   GPT-2's parts: learned positions, LayerNorm, GELU, one matrix for reading and writing tokens
+    modern    Qwen3's parts: rotary positions, RMSNorm, queries and keys normalised, SwiGLU, no biases
+    lecture   as the lecture wrote it: ReLU, biases everywhere but in q, k and v, a head of its own
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from inkwright.config import ModelConfig
+from inkwright.model.attention import Attention, rotary_table
+from inkwright.model.base import LogitModel
+from inkwright.model.cache import Cache, first_position
+
+ROPE_BASE = 10_000.0
+
+
+def norm(config: ModelConfig) -> nn.Module:
+    """The normalisation of a shape."""
+    if config.shape == "modern":
+        return nn.RMSNorm(config.n_embd, eps=1e-6)
+    return nn.LayerNorm(config.n_embd, bias=config.bias or config.shape == "lecture")
+
+
+class MLP(nn.Module):
+    """Each position thinks on its own about what it gathered."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        bias = config.bias or config.shape == "lecture"
+        self.fc = nn.Linear(config.n_embd, 4 * config.n_embd, bias=bias)
+        self.proj = nn.Linear(4 * config.n_embd, config.n_embd, bias=bias)
+        self.rectified = config.shape == "lecture"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: (B, T, C) -> (B, T, C)"""
+        hidden = self.fc(x)
+        return self.proj(F.relu(hidden) if self.rectified else F.gelu(hidden, approximate="tanh"))
+
+
+class SwiGLU(nn.Module):
+    """The MLP of the modern shape: one half opens and shuts the other.
+
+    Source: Shazeer 2020 (GLU Variants Improve Transformer)
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width = hidden_size(config)
+        self.gate = nn.Linear(config.n_embd, width, bias=False)
+        self.up = nn.Linear(config.n_embd, width, bias=False)
+        self.proj = nn.Linear(width, config.n_embd, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: (B, T, C) -> (B, T, C)"""
+        return self.proj(F.silu(self.gate(x)) * self.up(x))
+
+
+def hidden_size(config: ModelConfig) -> int:
+    """Width of the MLP: as many weights as GPT-2's 4 C, the modern one rounded up to a multiple of 32."""
+    return -(-8 * config.n_embd // 96) * 32 if config.shape == "modern" else 4 * config.n_embd
+
+
+class Block(nn.Module):
+    """Read from the others, then think alone; both add to the residual stream."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.ln_1 = norm(config)
+        self.attn = Attention(config, layer)
+        self.ln_2 = norm(config)
+        self.mlp = SwiGLU(config) if config.shape == "modern" else MLP(config)
+        self.drop = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, rotary: Tensor | None = None, cache: Cache | None = None) -> Tensor:
+        """Shape: (B, T, C) -> (B, T, C)"""
+        x = x + self.drop(self.attn(self.ln_1(x), rotary, cache))
+        return x + self.drop(self.mlp(self.ln_2(x)))
+
+
+class GPT(LogitModel):
+    """Token ids to the logits of each next token."""
+
+    rotary: Tensor | None
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        assert config.vocab_size > 0, "vocab_size is the tokenizer's and must be filled in"
+        V, C = config.vocab_size, config.n_embd
+        self.tok_emb = nn.Embedding(V, C)
+        self.pos_emb = None if config.shape == "modern" else nn.Embedding(config.block_size, C)
+        self.drop = nn.Dropout(config.dropout if config.shape == "classic" else 0.0)
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layer))
+        self.ln_f = norm(config)
+        self.lm_head = nn.Linear(C, V, bias=config.shape == "lecture")
+        if config.shape == "classic":
+            self.lm_head.weight = self.tok_emb.weight
+        table = rotary_table(config.block_size, config.head_size, ROPE_BASE) if config.shape == "modern" else None
+        self.register_buffer("rotary", table, persistent=False)
+
+    def forward(self, idx: Tensor, cache: Cache | None = None) -> Tensor:
+        """Logits of the token that follows each position; with a cache, `idx` follows what the cache holds.
+
+        Shape: (B, T) -> (B, T, V)
+        Raises: ContextOverflow   more tokens than block_size
+        """
+        T = idx.shape[1]
+        start = first_position(cache, T, self.config.block_size)
+        x = self.tok_emb(idx)  # (B, T, C)
+        if self.pos_emb is not None:
+            x = x + self.pos_emb.weight[start : start + T]
+        x = self.drop(x)
+        rotary = None if self.rotary is None else self.rotary[:, start : start + T].to(x.dtype)
+        for block in self.blocks:
+            x = block(x, rotary, cache)
+        if cache is not None:
+            cache.length += T
+        return self.lm_head(self.ln_f(x))
+
+    @torch.no_grad()
+    def initialize(self, seed: int) -> None:
+        """Fresh weights: the first loss is ln V, because no token is preferred yet.
+
+            matrices, token and position tables   normal, 0.02 (GPT-2)
+            what writes to the residual stream    normal, 0.02 / sqrt(2 n_layer) (GPT-2); modern: zero
+            the modern head                       zero
+            norms 1, biases 0
+        """
+        rng = torch.Generator().manual_seed(seed)
+        modern = self.config.shape == "modern"
+        for name, weight in self.named_parameters():
+            if weight.ndim < 2:
+                weight.fill_(0.0 if name.endswith("bias") else 1.0)
+            elif modern and name.endswith(("proj.weight", "lm_head.weight")):
+                weight.zero_()
+            else:
+                residual = name.endswith("proj.weight") and self.config.shape == "classic"
+                std = 0.02 / math.sqrt(2 * self.config.n_layer) if residual else 0.02
+                weight.copy_(torch.randn(weight.shape, generator=rng) * std)

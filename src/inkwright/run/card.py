@@ -1,0 +1,84 @@
+"""The README.md that stands in every model folder: what this model is, for whoever finds it. Knows no files."""
+
+from typing import Any
+
+from inkwright.config import ModelConfig, RunConfig
+from inkwright.run.layout import model_type
+
+CARD = """---
+library_name: {library}
+pipeline_tag: text-generation
+tags: [inkwright, from-scratch, small]
+---
+# {name}
+
+A small language model, trained from scratch with Inkwright on one text.
+
+| | |
+|---|---|
+| text | {name}, {characters:,} characters train, {val_characters:,} validate ({split}) |
+| sha256 of the text | `{fingerprint}` |
+| tokenizer | {tokenizer}, {vocab_size:,} tokens |
+| shape | {shape} |
+| parameters | {parameters:,} |
+| training | step {step:,} of {steps:,}, {batch_size} windows of {block_size} tokens a step, seed {seed} |
+| validation loss | {loss} |
+
+It knows nothing but this text, and may repeat passages of it word for word.
+
+## How to load it
+
+```
+inkwright sample FOLDER --prompt "Once"
+```
+
+```python
+import inkwright
+print(inkwright.load("FOLDER").generate("Once"))
+```
+{others}"""
+
+TRANSFORMERS = """
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+model, tokenizer = AutoModelForCausalLM.from_pretrained("FOLDER"), AutoTokenizer.from_pretrained("FOLDER")
+```
+"""
+NO_STOCK_CLASS = """
+No stock class of transformers holds this shape; `--shape modern` or `--shape classic` trains one that it loads.
+"""
+
+
+def card(config: RunConfig, tokens: dict[str, Any], step: int, parameters: int, val: dict[str, float] | None) -> str:
+    """The text of the card; `tokens` are the facts of the token folder, `val` those of the last evaluation."""
+    stock = model_type(config.model) != "inkwright"
+    loss = "not measured at this step"
+    if val is not None:
+        loss = f"{val['val_loss']:.4f} ± {val['val_loss_stderr']:.4f} nats per token, {val['bits_per_char']:.4f} bits per character"
+    return CARD.format(
+        library="transformers" if stock else "inkwright",
+        name=tokens["name"],
+        characters=tokens["train"]["characters"],
+        val_characters=tokens["val"]["characters"],
+        split=config.text.val or f"split: {config.text.split}",
+        fingerprint=tokens["fingerprint"],
+        tokenizer=config.text.tokenizer + (", bare alphabet" if config.text.alphabet == "bare" else ""),
+        vocab_size=config.model.vocab_size,
+        shape=describe(config.model),
+        parameters=parameters,
+        step=step,
+        steps=config.train.steps,
+        batch_size=config.train.batch_size,
+        block_size=config.model.block_size,
+        seed=config.train.seed,
+        loss=loss,
+        others=TRANSFORMERS if stock else NO_STOCK_CLASS,
+    )
+
+
+def describe(config: ModelConfig) -> str:
+    """A shape in one line: `modern GPT, 4 layers, 4 heads, width 128, context 128`."""
+    if config.model != "gpt":
+        return f"{config.model}, context {config.block_size}"
+    size = f"{config.n_layer} layers, {config.n_head} heads, width {config.n_embd}, context {config.block_size}"
+    return f"{config.shape} GPT, {size}" + (f", dropout {config.dropout}" if config.dropout else "")

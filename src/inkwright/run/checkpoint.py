@@ -1,0 +1,98 @@
+"""One saved step: the model folder, and beside it what going on needs. Knows no loop and no run folder."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from inkwright import storage
+from inkwright.errors import DivergedError, ModelError
+from inkwright.model import LogitModel
+from inkwright.run import model_folder
+from inkwright.run.model_folder import ModelFolder
+from inkwright.text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What was read from one."""
+
+    model_folder: ModelFolder
+    moments: dict[str, Tensor]
+    """What the optimizers remember: "<parameter>|<kind>" -> tensor."""
+    state: dict[str, Any]
+    """The small record of decisions, as it was saved."""
+
+
+def save(
+    folder: Path,
+    model: LogitModel,
+    tokenizer: Tokenizer,
+    optimizers: list[Optimizer],
+    state: dict[str, Any],
+    unseen: list[int],
+    card: str,
+    facts: dict[str, Any],
+) -> None:
+    """Publish a checkpoint, whole or not at all.
+
+    Raises: SaveError; DivergedError   a weight or a moment is not finite; nothing was written
+    """
+    moments = optimizer_moments(model, optimizers)
+    for name, tensor in [*model.named_parameters(), *moments.items()]:
+        if not torch.isfinite(tensor).all():
+            raise DivergedError(f"{name} holds a number that is not finite; step {state['step']} was not saved")
+    files = model_folder.contents(model, tokenizer, unseen, card)
+    files["optimizer.safetensors"] = safetensors.torch.save(moments)
+    files["state.json"] = json.dumps(state, indent=1).encode() + b"\n"
+    storage.require_space(folder.parent, sum(map(len, files.values())))
+    storage.publish(folder, files, facts)
+
+
+def read(folder: Path) -> Checkpoint:
+    """A checkpoint, every byte of it proved.
+
+    Raises: DamagedError
+    """
+    whole = model_folder.read(folder)
+    if whole.facts is None or "state.json" not in whole.facts["files"]:
+        raise ModelError(f"{folder} is a model, not a checkpoint that training can go on from", "train --from it instead")
+    moments = safetensors.torch.load(storage.read_verified(folder, whole.facts, "optimizer.safetensors"))
+    return Checkpoint(whole, moments, json.loads(storage.read_verified(folder, whole.facts, "state.json")))
+
+
+def optimizer_moments(model: LogitModel, optimizers: list[Optimizer]) -> dict[str, Tensor]:
+    """All tensors the optimizers keep, under the names of the parameters they are for."""
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    return {
+        f"{names[parameter]}|{kind}": tensor.detach().cpu().contiguous()
+        for optimizer in optimizers
+        for parameter, kept in optimizer.state.items()
+        for kind, tensor in kept.items()
+    }
+
+
+def restore_moments(model: LogitModel, optimizers: list[Optimizer], moments: dict[str, Tensor]) -> None:
+    """Give the optimizers back what they kept; a parameter without moments starts with none.
+
+    Raises: ModelError   a moment belongs to no parameter
+    """
+    kept: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in moments.items():
+        name, _, kind = key.rpartition("|")
+        kept.setdefault(name, {})[kind] = tensor
+    for optimizer in optimizers:
+        optimizer.state.clear()
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                name = next(n for n, p in model.named_parameters() if p is parameter)
+                state = kept.pop(name, {})
+                for kind, tensor in state.items():  # the count of steps stays where the optimizer put it
+                    optimizer.state[parameter][kind] = tensor.clone() if tensor.ndim == 0 else tensor.to(parameter.device, copy=True)
+    if kept:
+        raise ModelError(f"optimizer.safetensors has moments of {min(kept)}, which this model does not have")

@@ -1,0 +1,64 @@
+"""The token loop: prompt ids in, one more id at a time out, without end. Knows no text and no tokenizer."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from inkwright.config import SampleConfig
+from inkwright.model import LogitModel
+from inkwright.model.cache import Cache
+from inkwright.randomness import derive
+from inkwright.sample.draw import draw, probabilities
+
+
+def generate(
+    model: LogitModel, prompt: Sequence[int], config: SampleConfig, never: Sequence[int] = (), cached: bool = True
+) -> Iterator[int]:
+    """The ids that follow `prompt` (at least one id), `config.max_new_tokens` of them; those in `never` are not drawn.
+
+    When the context is full, its last half is kept and read again, with and without a cache: so both write the same
+    text, at a cost for each token that does not grow with the length.
+
+    Raises: ModelError   the model gives no finite probabilities
+    """
+    block_size = model.config.block_size
+    rng = torch.Generator().manual_seed(derive(config.seed, "sample"))
+    context = list(prompt[-block_size:])
+    cache = model.new_cache() if cached else None
+    for _ in range(config.max_new_tokens):
+        logits = next_logits(model, context, cache).cpu()
+        if len(never):
+            logits[list(never)] = float("-inf")
+        token_id = draw(probabilities(logits, config), rng)
+        yield token_id
+        context.append(token_id)
+        if len(context) > block_size:
+            context = context[-max(1, block_size // 2) :]
+            if cache is not None:
+                cache.clear()
+
+
+def next_logits(model: LogitModel, context: Sequence[int], cache: Cache | None) -> Tensor:
+    """The logits of the token that follows `context`, of which the cache already holds the beginning.
+
+    Shape: -> (V,)
+    """
+    device = next(model.parameters()).device
+    unread = context[cache.length if cache is not None else 0 :]
+    with evaluating(model), torch.inference_mode():
+        return model(torch.tensor([unread], device=device), cache)[0, -1].float().clone()
+
+
+@contextmanager
+def evaluating(model: LogitModel) -> Iterator[None]:
+    """Dropout off, and back on afterwards if it was on."""
+    was_training = model.training
+    if was_training:
+        model.eval()
+    try:
+        yield
+    finally:
+        if was_training:
+            model.train()

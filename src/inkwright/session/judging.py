@@ -1,0 +1,95 @@
+"""How well a model knows a text. Prints nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inkwright.config import TextConfig
+from inkwright.errors import ModelError, TextError
+from inkwright.language_model import LanguageModel
+from inkwright.run.folder import Run
+from inkwright.text import corpus as corpora
+from inkwright.text import tokens
+from inkwright.text.corpus import Corpus, Note, Piece
+from inkwright.text.windows import Windows
+from inkwright.train.loss import evaluate
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A text as the model reads it."""
+
+    ids: Any
+    """(N,)"""
+    size: dict[str, int]
+    """Its tokens, characters and bytes, and those of the first token, which is never scored."""
+    notes: tuple[Note, ...] = ()
+
+
+def held_out(folder: Path) -> Passage:
+    """What the run in `folder` (or of that checkpoint) validates on.
+
+    Raises: ModelError   there is no run around this model
+    """
+    run = run_of(folder)
+    if run is None:
+        raise ModelError(f"{folder} has no text of its own to be judged on", f"inkwright eval {folder} TEXT")
+    text = tokens.read(run.tokens_folder)
+    return Passage(text.val, text.facts["val"])
+
+
+def passage(lm: LanguageModel, folder: Path, texts: Sequence[str], config: TextConfig) -> Passage:
+    """Any other text; what the model cannot know of it is noted.
+
+    Raises: TextError   it cannot be read, or is too short to score
+    """
+    corpus = corpora.read(texts, config)
+    pieces = [Piece(document.text, True) for document in corpus.documents]
+    ids = tokens.encode_pieces(pieces, lm.tokenizer, separate=len(pieces) > 1)
+    if len(ids) < 2:
+        raise TextError(f"{len(ids)} token{'s' * (len(ids) != 1)} is too short to score; at least 2 are needed")
+    return Passage(ids, tokens.size(ids, pieces, lm.tokenizer), (*corpus.notes, *_strangeness(lm, folder, corpus)))
+
+
+def judge(lm: LanguageModel, text: Passage) -> dict[str, Any]:
+    """The exact loss of a model on a text, as one record."""
+    T = lm.model.config.block_size
+    found = evaluate(lm.model, Windows(text.ids, T))
+    characters = text.size["characters"] - text.size["unscored_characters"]
+    return {
+        "loss": found.loss,
+        "loss_stderr": found.stderr,
+        "bits_per_char": found.bits_per(characters),
+        "bits_per_byte": found.bits_per(text.size["bytes"] - text.size["unscored_bytes"]),
+        "tokens": found.tokens,
+        "characters": characters,
+        "block_size": T,
+        "metric": f"block@{T}",
+    }
+
+
+def run_of(folder: Path) -> Run | None:
+    """The run that a run folder or one of its checkpoints belongs to."""
+    for candidate in (folder, folder.absolute().parent.parent):
+        if (candidate / "run.json").is_file():
+            return Run.open(candidate)
+    return None
+
+
+def _strangeness(lm: LanguageModel, folder: Path, corpus: Corpus) -> list[Note]:
+    notes: list[Note] = []
+    run = run_of(folder)
+    if run is not None and corpus.fingerprint == run.record["fingerprint"]:
+        notes.append(Note("this is the text the model was trained on; the score measures memory, not skill"))
+    unknown = set().union(*(lm.tokenizer.unknown(document.text) for document in corpus.documents))
+    if unknown:
+        count = sum(document.text.count(char) for document in corpus.documents for char in unknown)
+        share = count / corpus.characters
+        notes.append(
+            Note(
+                f"{count:,} of {corpus.characters:,} characters ({share:.1%}) were never seen in training; "
+                "they are scored as bytes and raise the loss"
+            )
+        )
+    return notes

@@ -1,0 +1,141 @@
+"""From a text and some settings to a run folder that is ready to train. Prints nothing: what is odd is given back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import inkwright
+from inkwright.config import ModelConfig, RunConfig, change
+from inkwright.errors import ModelError, SettingError, TextError
+from inkwright.model import LogitModel, build
+from inkwright.randomness import derive
+from inkwright.run import checkpoint
+from inkwright.run.card import card
+from inkwright.run.folder import Run, read_model
+from inkwright.run.model_folder import ModelFolder
+from inkwright.text import corpus as corpora
+from inkwright.text import doctor, tokens
+from inkwright.text.corpus import Corpus, Note, Split
+from inkwright.text.tokenizer import Tokenizer
+from inkwright.train import device
+
+SMALLEST_CONTEXT = 8
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that has begun, and what its person should know before the first step."""
+
+    run: Run
+    notes: tuple[Note, ...]
+    parameters: int
+
+
+def prepare(texts: Sequence[str], folder: Path | None, config: RunConfig, given: set[str], base: Path | None = None) -> Prepared:
+    """Read the text, fit the tokenizer, write the run down.
+
+    `given` are the names of the settings a person set: those are kept or refused, the others are fitted to the text.
+    With `base`, the new run starts from the weights and the tokenizer of an earlier one.
+
+    Raises: TextError, UsageError, MachineError, ModelError, OccupiedError
+    """
+    corpus = corpora.read(texts, config.text)
+    validation = corpora.read([config.text.val], config.text) if config.text.val else None
+    split = corpora.split(corpus, config.text, validation)
+    notes = [*doctor.examine(corpus, split, config.text)]
+    origin = _origin(base, given) if base else None
+    tokenizer = make_tokenizer(config, split, origin)
+    model_config = origin.model.config if origin else config.model
+    model_config = change(model_config, vocab_size=tokenizer.vocab_size, dropout=config.model.dropout)
+    run = Run.claim(folder or Path("runs") / corpus.name)
+    try:
+        written = tokens.write(run.folder / "tokens", corpus, split, tokenizer, _text_settings(config))
+        text = tokens.read(written)
+        if origin is None:
+            model_config = fit_context(model_config, len(text.train), "block_size" in given, split, notes)
+        device.require_memory(model_config, config.train, device.resolve_device(config.machine.device))
+        model = grow(origin, model_config, config.train.seed) if origin else build(model_config, derive(config.train.seed, "init"))
+        machine = device.decide(config.machine, model, config.train)
+        config = RunConfig(text=config.text, model=model_config, train=config.train, machine=machine)
+        _first_checkpoint(run, config, model, tokenizer, text)
+        record = {
+            "version": inkwright.__version__,
+            "texts": [_absolute(source) for source in texts],
+            "name": corpus.name,
+            "fingerprint": corpus.fingerprint,
+            "tokens": written.name,
+            "from": str(base) if base else None,
+            "conditions": device.conditions(machine),
+        }
+        run.begin(record, config)
+    except BaseException:
+        run.close()
+        raise
+    return Prepared(run, tuple(notes), model.parameter_count)
+
+
+def _origin(base: Path, given: set[str]) -> ModelFolder:
+    """The model to start from; its shape and its tokenizer come with it and cannot be asked for."""
+    fixed = (ModelConfig.model_fields.keys() - {"dropout"}) | {"tokenizer", "alphabet"}
+    if wrong := sorted(given & fixed):
+        raise SettingError(wrong[0], f"cannot be given together with --from: it is that of {base}", "leave it out")
+    return read_model(base)[0]
+
+
+def make_tokenizer(config: RunConfig, split: Split, origin: ModelFolder | None) -> Tokenizer:
+    """The tokenizer of a new run: fitted to its text, or that of the model it starts from with new characters added."""
+    train, val = ([piece.text for piece in part] for part in (split.train, split.val))
+    if origin is not None:
+        return origin.tokenizer.grown([*train, *val] if origin.tokenizer.kind == "bare" else train)
+    return Tokenizer.fit(config.text, train, val)
+
+
+def fit_context(config: ModelConfig, train_tokens: int, was_given: bool, split: Split, notes: list[Note]) -> ModelConfig:
+    """The same shape with a context that the text can fill; one that a person asked for is refused instead.
+
+    Raises: TextError   the text is too short for the context that was asked for
+    """
+    characters = sum(len(piece.text) for part in (split.train, split.val) for piece in part)
+    fitting = max(SMALLEST_CONTEXT, 1 << (max(1, train_tokens // 8).bit_length() - 1))
+    if was_given and train_tokens > config.block_size:
+        return config
+    if was_given:
+        raise TextError(
+            f"{characters:,} characters is too short for --block-size {config.block_size}", f"use --block-size {fitting} or add text"
+        )
+    if config.block_size <= fitting:
+        return config
+    notes.append(Note(f"{characters:,} characters: context {fitting} instead of {config.block_size}"))
+    return change(config, block_size=fitting)
+
+
+def grow(origin: ModelFolder, config: ModelConfig, seed: int) -> LogitModel:
+    """The model of an earlier run, with fresh rows for the characters that are new."""
+    model = build(config, derive(seed, "init"))
+    old = origin.model.state_dict()
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            if name not in old or old[name].ndim != tensor.ndim:
+                raise ModelError(f"the model to start from has no {name}")
+            shared = tuple(slice(min(sizes)) for sizes in zip(tensor.shape, old[name].shape, strict=True))
+            tensor[shared] = old[name][shared]
+    return model
+
+
+def _first_checkpoint(run: Run, config: RunConfig, model: LogitModel, tokenizer: Tokenizer, text: tokens.Tokens) -> None:
+    """Step 0: from here on there is always something to load."""
+    description = card(config, text.facts, 0, model.parameter_count, None)
+    facts = {"step": 0, "val_loss": None, "tokenizer": tokenizer.sha256, "tokens": text.facts["fingerprint"]}
+    checkpoint.save(run.checkpoint_folder(0), model, tokenizer, [], {"step": 0}, text.unseen, description, facts)
+
+
+def _text_settings(config: RunConfig) -> dict[str, Any]:
+    return config.text.model_dump(include={"val", "val_fraction", "split", "encoding", "normalize"})
+
+
+def _absolute(source: str) -> str:
+    """A text's name as it will be found again from another working folder."""
+    return source if source == "-" or source in corpora.named() else str(Path(source).absolute())

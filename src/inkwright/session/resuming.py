@@ -1,0 +1,150 @@
+"""Going on with a run: what may change, what may not, and whether its text is still the same. Prints nothing."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from inkwright import config as configs
+from inkwright.config import RunConfig
+from inkwright.errors import ModelError, TextError
+from inkwright.run.folder import Run
+from inkwright.session.training import Training
+from inkwright.text import corpus as corpora
+from inkwright.text import tokens
+from inkwright.text.corpus import Corpus
+from inkwright.train.device import conditions, resolve_device
+from inkwright.train.optimizer import learning_rate
+
+FREE = {
+    "steps", "learning_rate", "min_learning_rate", "eval_every", "checkpoint_every", "report_every", "sample_every",
+    "patience", "on_nan", "micro_batch_size", "device", "dtype", "compile", "threads",
+}  # fmt: skip
+"""Settings that a run may change on the way; any other makes it another run."""
+
+
+def reopen(
+    folder: Path, settings: Mapping[str, Any], text: list[str] | None = None, accept_new_data: bool = False, strict: bool = False
+) -> Training:
+    """A run, locked and ready to go on, with some settings changed. What its person should know is in its `notes`.
+
+    Raises: ModelError   a setting that may not change, another text, nothing intact to go on from; with `strict` also
+            when only the newest checkpoint is damaged; TextError   the text is gone; OccupiedError; MachineError
+    """
+    run = Run.reopen(folder)
+    try:
+        config = _changed(run, settings)
+        notes = _check_text(run, config, text, accept_new_data)
+        config, machine_notes = _same_machine(run, config)
+        training = Training(run, config, strict)
+        notes += machine_notes + _continuation(run.config, config, training.state.step)
+        if config != run.config:
+            changes = {k: v for k, v in _flat(config).items() if v != _flat(run.config)[k]}
+            run.change_config(config, changes=[*run.record["changes"], {"step": training.state.step, **changes}])
+    except BaseException:
+        run.close()
+        raise
+    training.notes += notes
+    return training
+
+
+def _flat(config: RunConfig) -> dict[str, Any]:
+    return {name: value for section in config.model_dump(mode="json").values() for name, value in section.items()}
+
+
+def _changed(run: Run, settings: Mapping[str, Any]) -> RunConfig:
+    old = run.config
+    asked = configs.resolve(settings)  # bounds and names are checked as everywhere
+    sections: dict[str, dict[str, Any]] = {section: {} for section in configs.SECTIONS}
+    fixed: list[str] = []
+    for name in settings:
+        section = configs.settable()[name][0]
+        value, before = getattr(getattr(asked, section), name), getattr(getattr(old, section), name)
+        if value != before and name not in FREE:
+            fixed.append(f"--{name.replace('_', '-')}: {before} -> {value}")
+        sections[section][name] = value
+    if fixed:
+        raise ModelError("a run cannot change " + "\nerror: a run cannot change ".join(fixed), "what may change: " + ", ".join(sorted(FREE)))
+    return RunConfig(**{section: configs.change(getattr(old, section), **values) for section, values in sections.items()})
+
+
+def _check_text(run: Run, config: RunConfig, text: list[str] | None, accept_new_data: bool) -> list[str]:
+    """Refuse another text. A stream and a named text cannot change: there the run's own copy is all there is.
+
+    Raises: TextError   gone; ModelError   changed, and not accepted
+    """
+    texts = text or run.record["texts"]
+    if all(source == "-" or (source in corpora.named() and not Path(source).exists()) for source in texts):
+        return []
+    missing = [source for source in texts if not any(c in source for c in "*?[") and not Path(source).exists()]
+    if missing:
+        raise TextError(f"the training text {missing[0]} is no longer there", "--text PATH")
+    corpus = corpora.read(texts, config.text)
+    if corpus.fingerprint == run.record["fingerprint"]:
+        return []
+    what = _difference(run, corpus)
+    if not accept_new_data:
+        raise ModelError(f"{what[0]} is not the text this run was trained on ({what[1]})", "--accept-new-data to continue on purpose")
+    return _accept(run, config, corpus, texts)
+
+
+def _difference(run: Run, corpus: Corpus) -> tuple[str, str]:
+    """The first file that differs, and how."""
+    before = tokens.read(run.tokens_folder).facts["sources"]
+    now = corpus.sources
+    if len(before) != len(now):
+        return corpus.name, f"{len(before)} files then, {len(now)} now"
+    differing = [(old, new) for old, new in zip(before, now, strict=True) if old["sha256"] != new.sha256]
+    if not differing:
+        return corpus.name, "it is read with another encoding or normal form"
+    old, new = differing[0]
+    sizes = f"{old['size']:,} bytes then, {new.size:,} now" if old["size"] != new.size else f"same size, {new.size:,} bytes"
+    return Path(new.name).name, f"{len(differing)} of {len(now)} files differ{'s' * (len(differing) == 1)}: {sizes}"
+
+
+def _accept(run: Run, config: RunConfig, corpus: Corpus, texts: list[str]) -> list[str]:
+    """Cut the new text with the run's tokenizer, and write the change down."""
+    saved, _ = run.newest()
+    validation = corpora.read([config.text.val], config.text) if config.text.val else None
+    split = corpora.split(corpus, config.text, validation)
+    tokenizer = saved.model_folder.tokenizer
+    settings = tokens.read(run.tokens_folder).facts["settings"]
+    written = tokens.write(run.folder / "tokens", corpus, split, tokenizer, settings)
+    step = saved.state["step"]
+    changes = [*run.record["changes"], {"step": step, "fingerprint": corpus.fingerprint}]
+    run.change_config(run.config, texts=texts, fingerprint=corpus.fingerprint, tokens=written.name, changes=changes)
+    return [f"from step {step:,} on this run trains on a changed text; that is written down in run.json"]
+
+
+def _same_machine(run: Run, config: RunConfig) -> tuple[RunConfig, list[str]]:
+    """The device, threads and precision of the run, as far as this machine has them."""
+    notes: list[str] = []
+    machine = config.machine
+    then = run.record["conditions"]
+    resolve_device(machine.device)
+    cores = torch.get_num_threads()
+    if machine.threads and machine.threads > cores and machine.threads == then["threads"]:
+        notes.append(
+            f"{machine.threads} threads then, {cores} now: the result will be correct but not bit-identical "
+            f"(use --threads {machine.threads})"
+        )
+        machine = configs.change(machine, threads=cores)
+    elif machine.threads != then["threads"]:
+        notes.append(f"{then['threads']} threads then, {machine.threads} now: the result will be correct but not bit-identical")
+    now = conditions(machine)
+    for name in ("torch", "cpu"):
+        if now[name] != then[name]:
+            notes.append(f"{name} was {then[name]} and is {now[name]}: the result will be correct but not bit-identical")
+    return RunConfig(text=config.text, model=config.model, train=config.train, machine=machine), notes
+
+
+def _continuation(old: RunConfig, new: RunConfig, step: int) -> list[str]:
+    """How the schedule goes on when the plan changed."""
+    if old.train.steps == new.train.steps:
+        return []
+    then, now = learning_rate(step, old.train), learning_rate(step, new.train)
+    return [
+        f"the {new.train.schedule} schedule now ends at step {new.train.steps:,} instead of {old.train.steps:,}: "
+        f"from step {step:,} the learning rate goes on at {now:.3g} (it was {then:.3g})"
+    ]

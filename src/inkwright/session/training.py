@@ -1,0 +1,250 @@
+"""A run in motion: steps, exact evaluations, saves; stopped anywhere and gone on with. Prints nothing."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from inkwright import interrupt
+from inkwright.config import RunConfig
+from inkwright.errors import DivergedError, MachineError, SaveError
+from inkwright.language_model import LanguageModel
+from inkwright.run import checkpoint
+from inkwright.run.card import card
+from inkwright.run.checkpoint import Checkpoint
+from inkwright.run.folder import Run
+from inkwright.text import tokens
+from inkwright.text.windows import Windows
+from inkwright.train.device import decide
+from inkwright.train.guard import Guard
+from inkwright.train.loop import StepReport, TrainState, train
+from inkwright.train.loss import evaluate
+from inkwright.train.optimizer import build_optimizers
+
+MOST_FAILED_SAVES = 3  # in a row
+MOST_REWINDS = 5
+REWIND_SCALE = 0.5  # of the learning rate, each time a diverged run goes back
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands after a step."""
+
+    step: int
+    """Updates done."""
+    steps: int
+    """Updates planned."""
+    loss: float
+    """Training loss of the last batch, nats per token."""
+    val: dict[str, float] | None
+    """Exact validation loss where this step was evaluated: val_loss, val_loss_stderr, bits_per_char, bits_per_byte."""
+    learning_rate: float
+    tokens_per_second: float
+    """Training speed since this process began with the run; evaluations and saves do not count."""
+    seconds: float
+    """Time spent on this run so far, over all its sittings."""
+    checkpoint: Path | None
+    """The checkpoint that was saved at this step."""
+    notes: tuple[str, ...]
+    """What a person should know: a save that failed, a step that was skipped."""
+    lm: LanguageModel
+    """The model as it is now. It changes with the next step."""
+
+
+class Training:
+    """The state of one run while it is trained. Read it: `for progress in training`; to stop, stop reading."""
+
+    def __init__(self, run: Run, config: RunConfig | None = None, strict: bool = False) -> None:
+        """Load the newest intact checkpoint; `config` where it differs from what the run's record says.
+
+        Raises: ModelError   nothing intact; DamagedError   with `strict`: the newest is damaged
+        """
+        self.run = run
+        self.config = config or run.config
+        saved, damaged = run.newest()
+        if strict and damaged:
+            raise damaged[0]
+        self.notes = [f"{error.message}; resuming from step {saved.state['step']:,}" for error in damaged]
+        self.text = tokens.read(run.tokens_folder)
+        self.tokenizer = saved.model_folder.tokenizer
+        self._restore(saved)
+        self.run.forget_after(self.state.step)
+        self._trained_seconds, self._trained_tokens = 0.0, 0
+        self._failed_saves = 0
+
+    def _restore(self, saved: Checkpoint) -> None:
+        config, state = self.config, saved.state
+        machine = decide(config.machine, saved.model_folder.model, config.train)
+        model = saved.model_folder.model.to(machine.device)
+        optimizers = build_optimizers(model, config.train)
+        checkpoint.restore_moments(model, optimizers, saved.moments)
+        self.dtype = getattr(torch, machine.dtype)
+        guard = Guard(config.train.on_nan, state.get("skipped", 0))
+        forward = torch.compile(model) if machine.compile == "on" else model
+        scale = state.get("learning_rate_scale", 1.0)
+        self.state = TrainState(model, optimizers, forward, state["step"], guard, scale)
+        self.report = StepReport(**state["report"]) if state.get("report") else None
+        self.val: dict[str, float] | None = state.get("val")
+        self.best: dict[str, float] | None = state.get("best")
+        self.without_best: int = state.get("without_best", 0)
+        self.rewinds: int = state.get("rewinds", 0)
+        self.earlier_seconds: float = state.get("seconds", 0.0)
+        self.saved_step: int = state["step"]
+        self._began = time.monotonic()
+
+    @property
+    def lm(self) -> LanguageModel:
+        """The model as it is now, able to write."""
+        return LanguageModel(self.state.model, self.tokenizer, tuple(self.text.unseen))
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on this run so far, over all its sittings."""
+        return self.earlier_seconds + time.monotonic() - self._began
+
+    @property
+    def finished(self) -> bool:
+        """Whether the planned steps are done, or no evaluation has been better for too long."""
+        patience = self.config.train.patience
+        return self.state.step >= self.config.train.steps or bool(patience and self.without_best >= patience)
+
+    # ------------------------------------------------------------ the loop
+
+    def __iter__(self) -> Iterator[Progress]:
+        """A progress for each step. Leaving the loop saves the step it was left at.
+
+        Raises: DivergedError; SaveError   three saves in a row failed
+        """
+        try:
+            steps = self._steps()
+            while True:
+                if self.report is not None and (self._evaluation_is_due() or self.saved_step != self.state.step):
+                    yield self._look_around(self.report)
+                if self.finished:
+                    return
+                self.report = next(steps)
+                self.val = None
+        except GeneratorExit:
+            if self.saved_step != self.state.step:
+                self._save()
+            raise
+        except interrupt.Interrupted:
+            self._save()
+        finally:
+            self.run.close()
+
+    def _steps(self) -> Iterator[StepReport]:
+        """Training steps; a diverged run goes back and on where its policy says so."""
+        windows = Windows(self.text.train, self.config.model.block_size)
+        while True:
+            began = time.perf_counter()
+            try:
+                for report in train(self.state, windows, self.config.train, self.dtype):
+                    self._trained_seconds += time.perf_counter() - began
+                    self._trained_tokens += report.tokens
+                    yield report
+                    began = time.perf_counter()
+                return
+            except DivergedError as error:
+                self._rewind(error)
+
+    def _rewind(self, error: DivergedError) -> None:
+        saved, _ = self.run.newest()
+        last_good = f"{error.message}. Nothing was overwritten; last good: step {saved.state['step']:,}"
+        rewinds = self.rewinds + 1
+        if self.config.train.on_nan != "rewind" or rewinds > MOST_REWINDS:
+            raise DivergedError(last_good, error.hint) from None
+        scale, seconds = self.state.learning_rate_scale * REWIND_SCALE, self.seconds
+        self._restore(saved)
+        self.state.learning_rate_scale, self.rewinds, self.earlier_seconds = scale, rewinds, seconds
+        self.run.forget_after(self.state.step)
+        self.notes.append(f"{last_good}; going on from there with {scale:g} times the learning rate")
+
+    def _look_around(self, report: StepReport) -> Progress:
+        """What is due after a step: an evaluation, a line in the record, a save."""
+        if self._evaluation_is_due():
+            self._evaluate()
+        step, config = self.state.step, self.config.train
+        if self.val is not None or step % config.report_every == 0:
+            self._write_down(report)
+        saved = None
+        new_best = self.best is not None and self.best["step"] == step
+        if new_best or step % config.checkpoint_every == 0 or self.finished:
+            saved = self._save()
+        notes, self.notes = tuple(self.notes), []
+        speed = self._trained_tokens / self._trained_seconds if self._trained_seconds else 0.0
+        lr, steps = report.learning_rate, config.steps
+        return Progress(step, steps, report.loss, self.val, lr, speed, self.seconds, saved, notes, self.lm)
+
+    # ------------------------------------------------------------ what is due now and then
+
+    def _evaluation_is_due(self) -> bool:
+        step, config = self.state.step, self.config.train
+        return self.val is None and (step % config.eval_every == 0 or step >= config.steps)
+
+    def _evaluate(self) -> None:
+        windows = Windows(self.text.val, self.config.model.block_size)
+        found = evaluate(self.state.model, windows)
+        size = self.text.facts["val"]
+        self.val = {
+            "val_loss": found.loss,
+            "val_loss_stderr": found.stderr,
+            "bits_per_char": found.bits_per(size["characters"] - size["unscored_characters"]),
+            "bits_per_byte": found.bits_per(size["bytes"] - size["unscored_bytes"]),
+        }
+        if math.isfinite(found.loss) and (self.best is None or found.loss < self.best["val_loss"]):
+            self.best, self.without_best = {"step": self.state.step, "loss": self.report_loss, **self.val}, 0
+        else:
+            self.without_best += 1
+
+    @property
+    def report_loss(self) -> float:
+        """Training loss of the last batch."""
+        return self.report.loss if self.report else math.nan
+
+    def _write_down(self, report: StepReport) -> None:
+        line = {"step": report.step, "loss": report.loss, "grad_norm": report.grad_norm, "learning_rate": report.learning_rate}
+        timing = {"seconds": round(self.seconds, 3), "tokens": report.step * report.tokens}
+        try:
+            self.run.report(line | (self.val or {}) | timing)
+        except SaveError as error:
+            self.notes.append(f"step {report.step:,} is missing in metrics.jsonl ({error.message})")
+
+    def _save(self) -> Path | None:
+        """Publish a checkpoint. A failure is told and tried again at the next save; three in a row end the training."""
+        step = self.state.step
+        folder = self.run.checkpoint_folder(step)
+        facts = {"step": step, "tokens": self.text.facts["fingerprint"], "tokenizer": self.tokenizer.sha256}
+        facts |= self.val or {"val_loss": None}
+        description = card(self.config, self.text.facts, step, self.state.model.parameter_count, self.val)
+        model, optimizers, unseen = self.state.model, self.state.optimizers, self.text.unseen
+        try:
+            checkpoint.save(folder, model, self.tokenizer, optimizers, self._decisions(), unseen, description, facts)
+            self.run.retain(int(self.best["step"]) if self.best else None)
+        except MachineError as error:
+            self._failed_saves += 1
+            told = f"save at step {step:,} failed ({error.message}); step {self.saved_step:,} is intact"
+            if self._failed_saves >= MOST_FAILED_SAVES or self.finished:
+                raise SaveError(told, f"mend that, then: inkwright resume {self.run.folder}") from None
+            self.notes.append(told + "; it is tried again at the next one")
+            return None
+        self._failed_saves, self.saved_step = 0, step
+        return folder
+
+    def _decisions(self) -> dict[str, Any]:
+        """The small record that a step depends on besides weights, moments, text and configuration."""
+        return {
+            "step": self.state.step,
+            "report": vars(self.report) if self.report else None,
+            "val": self.val,
+            "best": self.best,
+            "without_best": self.without_best,
+            "skipped": self.state.guard.skipped,
+            "learning_rate_scale": self.state.learning_rate_scale,
+            "rewinds": self.rewinds,
+            "seconds": round(self.seconds, 3),
+        }

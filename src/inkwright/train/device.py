@@ -1,0 +1,135 @@
+"""What this machine computes with, decided once at the start of a run and then recorded. Knows no text and no files."""
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from inkwright.config import MachineConfig, ModelConfig, TrainConfig, change
+from inkwright.errors import MachineError, SettingError
+from inkwright.model import LogitModel
+from inkwright.train.loop import gradients
+
+FASTER = 1.15  # how much faster half precision must be to be chosen: more than the noise of a busy machine
+BYTES_PER_PARAMETER = 16  # float32 weight and gradient, and two moments
+
+
+def decide(config: MachineConfig, model: LogitModel, train: TrainConfig) -> MachineConfig:
+    """The same settings with every `auto` decided; half precision on a CPU only where it proves faster here.
+
+    Raises: SettingError   a device that this machine does not have
+    """
+    device = resolve_device(config.device)
+    threads = config.threads or torch.get_num_threads()
+    torch.set_num_threads(threads)
+    compiled = config.compile if config.compile != "auto" else "on" if device.type == "cuda" else "off"
+    dtype = config.dtype
+    if dtype == "auto":
+        faster = _half_is_faster(model, train) if device.type == "cpu" else device.type == "cuda" and torch.cuda.is_bf16_supported()
+        dtype = "bfloat16" if faster else "float32"
+    return change(config, device=str(device), threads=threads, compile=compiled, dtype=dtype)
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device of a name; auto is the accelerator where there is one, else the CPU.
+
+    Raises: SettingError   it is not here
+    """
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    here = ["auto", "cpu", *([found.type] if found else [])]
+    if name == "auto":
+        return torch.device(found.type if found else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise SettingError("device", f"must be one of {', '.join(here)} on this machine (got {name})") from None
+    if device.type == "meta":
+        raise SettingError("device", f"must be one of {', '.join(here)} on this machine (got {name})")
+    return device
+
+
+def require_memory(config: ModelConfig, train: TrainConfig, device: torch.device) -> None:
+    """Refuse before anything is allocated when the model cannot fit.
+
+    Raises: MachineError   names what is needed and what is free
+    """
+    parameters = parameter_estimate(config)
+    needed = parameters * BYTES_PER_PARAMETER + activation_bytes(config, train)
+    free = free_memory(device)
+    if needed > free:
+        raise MachineError(
+            f"about {needed / 1e9:,.1f} GB needed ({_short(parameters)} parameters x {BYTES_PER_PARAMETER} bytes, "
+            f"and the activations of {train.micro_batch_size or train.batch_size} windows), {free / 1e9:,.1f} GB free",
+            f"--n-layer {max(1, config.n_layer // 2)}, --n-embd {max(config.n_head * 2, config.n_embd // 2)}, "
+            f"or --micro-batch-size {max(1, (train.micro_batch_size or train.batch_size) // 4)}",
+        )
+
+
+def parameter_estimate(config: ModelConfig) -> int:
+    """About how many parameters a shape has, without building it."""
+    if config.model == "bigram":
+        return config.vocab_size**2
+    tables = config.vocab_size * (1 if config.shape == "classic" else 2)
+    positions = 0 if config.shape == "modern" else config.block_size
+    return config.n_embd * (tables + positions) + 12 * config.n_layer * config.n_embd**2
+
+
+def activation_bytes(config: ModelConfig, train: TrainConfig) -> int:
+    """About how many bytes one micro-batch keeps for its backward pass."""
+    tokens = (train.micro_batch_size or train.batch_size) * config.block_size
+    if config.model == "bigram":
+        return tokens * config.vocab_size * 12
+    scores = config.n_head * config.block_size if config.dropout else 0  # written down only with dropout
+    return 4 * tokens * (config.n_layer * (34 * config.n_embd + 2 * scores) + 3 * config.vocab_size)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can still be allocated on a device."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:  # Linux
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        pass
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows
+        return 2**62
+
+
+def conditions(machine: MachineConfig) -> dict[str, Any]:
+    """What the bits of a result depend on, besides the run's record."""
+    return {"torch": torch.__version__, "threads": machine.threads, "cpu": torch.backends.cpu.get_cpu_capability()}
+
+
+def _half_is_faster(model: LogitModel, train: TrainConfig) -> bool:
+    """Two timings of the same step, each the best of three, taken in turns."""
+    size = min(train.micro_batch_size or train.batch_size, 64)
+    T = model.config.block_size
+    idx = torch.zeros(size, T, dtype=torch.long)
+    small = change(train, batch_size=size, micro_batch_size=None)
+
+    def step(dtype: torch.dtype) -> Callable[[], object]:
+        return lambda: gradients(model, (idx, idx), small, 0, dtype)
+
+    dtypes = (torch.float32, torch.bfloat16)
+    best = {dtype: float("inf") for dtype in dtypes}
+    for _ in range(4):
+        for dtype in dtypes:
+            best[dtype] = min(best[dtype], _seconds(step(dtype)))
+    model.zero_grad(set_to_none=True)
+    return best[torch.float32] > FASTER * best[torch.bfloat16]
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _short(count: int) -> str:
+    return f"{count / 1e9:,.1f} B" if count >= 1e9 else f"{count / 1e6:,.1f} M"

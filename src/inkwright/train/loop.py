@@ -1,0 +1,102 @@
+"""The training loop: a generator of steps. It prints, saves and asks nothing; whoever reads it does, or stops reading."""
+
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from inkwright.config import TrainConfig
+from inkwright.model import LogitModel
+from inkwright.randomness import derive
+from inkwright.text.windows import Windows
+from inkwright.train.guard import Guard
+from inkwright.train.loss import next_token_loss
+from inkwright.train.optimizer import clip_gradients, learning_rate
+
+
+@dataclass
+class TrainState:
+    """All that must survive a restart for the next step to be the same, bit for bit."""
+
+    model: LogitModel
+    optimizers: list[Optimizer]
+    forward: Callable[[Tensor], Tensor]
+    """The model, or its compiled twin: what a training step calls. Saving and writing use `model`."""
+    step: int = 0
+    """Optimizer updates done."""
+    guard: Guard = field(default_factory=lambda: Guard("stop"))
+    learning_rate_scale: float = 1.0
+    """Lowered each time a diverged run goes back."""
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What one update did."""
+
+    step: int
+    """Updates done, this one included."""
+    loss: float
+    """Training loss of its batch before the update, nats per token."""
+    grad_norm: float
+    """Norm of the gradient before clipping."""
+    learning_rate: float
+    tokens: int
+    """Tokens trained on."""
+
+
+def train(state: TrainState, windows: Windows, config: TrainConfig, dtype: torch.dtype = torch.float32) -> Iterator[StepReport]:
+    """Improve `state` in place, one update for each report, until `config.steps` are done.
+
+    What a step does is a pure function of the state, the text and `config`: batches and dropout masks are drawn from the
+    seed and the step, so stopping, saving and starting again anywhere changes nothing.
+
+    Raises: DivergedError   a loss or gradient is not finite and the guard's policy is not to skip it; nothing was updated
+    """
+    draw = windows.epoch if config.order == "epoch" else windows.random
+    while state.step < config.steps:
+        step = state.step
+        batch = draw(step, config.batch_size, config.seed)
+        loss = gradients(state.model, batch, config, step, dtype, state.forward)
+        grad_norm = clip_gradients(state.model, config.grad_clip)
+        lr = learning_rate(step, config) * state.learning_rate_scale
+        if state.guard.allows(step, loss, grad_norm, lr):
+            for optimizer in state.optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = lr
+                optimizer.step()
+        state.step += 1
+        yield StepReport(state.step, loss, grad_norm, lr, config.batch_size * windows.block_size)
+
+
+def gradients(
+    model: LogitModel,
+    batch: tuple[Tensor, Tensor],
+    config: TrainConfig,
+    step: int,
+    dtype: torch.dtype = torch.float32,
+    forward: Callable[[Tensor], Tensor] | None = None,
+) -> float:
+    """Fill the gradients of a batch, in micro-batches that fit into memory; its mean loss, nats per token."""
+    device = next(model.parameters()).device
+    size = config.micro_batch_size or config.batch_size
+    model.train()
+    model.zero_grad(set_to_none=True)
+    total = 0.0
+    for micro, (idx, targets) in enumerate(zip(*(part.split(size) for part in batch), strict=True)):
+        if model.config.dropout:
+            torch.manual_seed(derive(config.seed, "dropout", step, micro))
+        with _precision(device, dtype):
+            logits = (forward or model)(idx.to(device))
+        loss = next_token_loss(logits, targets.to(device)) * (len(idx) / config.batch_size)
+        loss.backward()
+        total += loss.item()
+    return total
+
+
+def _precision(device: torch.device, dtype: torch.dtype) -> Any:
+    """Half the bits in the matrix products where that was chosen; weights and the loss stay in float32."""
+    return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
