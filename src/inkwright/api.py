@@ -47,7 +47,8 @@ def resume(folder: AnyPath, **settings: Any) -> Iterator[Progress]:
 
     Raises: InkwrightError
     """
-    yield from reopen(Path(folder), settings)
+    training, _ = reopen(Path(folder), settings)
+    yield from training
 
 
 def load(folder: AnyPath) -> LanguageModel:

@@ -29,35 +29,42 @@ class Record(BaseModel):
 class TextConfig(Record):
     """How a text is read, split and cut into tokens."""
 
-    tokenizer: Literal["char", "byte", "bpe"] = Field("char", description="What a token is")
-    vocab_size: int = Field(1024, ge=257, le=1_000_000, description="Size of a BPE vocabulary (bpe only)")
+    tokenizer: Literal["char", "byte", "bpe"] = Field(default="char", description="What a token is")
+    vocab_size: int = Field(default=1024, ge=257, le=1_000_000, description="Size of a BPE vocabulary (bpe only)")
     alphabet: Literal["open", "bare"] = Field(
-        "open", description="bare: only the characters of the text, as in the lecture; open: any other in bytes (char only)"
+        default="open",
+        description="bare: only the characters of the text, as in the lecture; open: any other in bytes (char only)",
     )
-    val: str | None = Field(None, description="A text of its own to validate on; all of TEXT then trains")
-    val_fraction: float = Field(0.1, gt=0, lt=1, description="Share of the characters that validate")
+    val: str | None = Field(default=None, description="A text of its own to validate on; all of TEXT then trains")
+    val_fraction: float = Field(default=0.1, gt=0, lt=1, description="Share of the characters that validate")
     split: Literal["tail", "documents", "blocks"] = Field(
-        "tail", description="What validates: the end of the text, whole documents, or the end of each tenth of the text"
+        default="tail",
+        description="What validates: the end of the text, whole documents, or the end of each tenth of the text",
     )
-    encoding: str = Field("utf-8", description="Encoding of the files")
-    normalize: Literal["NFC", "NFD", "NFKC", "NFKD"] | None = Field(None, description="Unicode normal form to bring the text to")
-    max_bytes: int = Field(2 * GIBIBYTE, ge=1, description="Refuse a text that is larger, once decompressed")
+    encoding: str = Field(default="utf-8", description="Encoding of the files")
+    normalize: Literal["NFC", "NFD", "NFKC", "NFKD"] | None = Field(
+        default=None, description="Unicode normal form to bring the text to"
+    )
+    max_bytes: int = Field(default=2 * GIBIBYTE, ge=1, description="Refuse a text that is larger, once decompressed")
 
 
 class ModelConfig(Record):
     """The shape of a model."""
 
-    model: Literal["gpt", "bigram"] = Field("gpt", description="Which model")
+    model: Literal["gpt", "bigram"] = Field(default="gpt", description="Which model")
     shape: Literal["classic", "modern", "lecture"] = Field(
-        "modern", description="classic: GPT-2's parts; modern: Qwen3's (RoPE, RMSNorm, QK-norm, SwiGLU); lecture: the lecture's"
+        default="modern",
+        description="classic: GPT-2's parts; modern: Qwen3's (RoPE, RMSNorm, QK-norm, SwiGLU); lecture: the lecture's",
     )
-    n_layer: int = Field(4, ge=1, le=10_000, description="Blocks")
-    n_head: int = Field(4, ge=1, le=10_000, description="Attention heads in a block")
-    n_embd: int = Field(128, ge=1, le=1_000_000, description="Channels: width of the residual stream")
-    block_size: int = Field(128, ge=1, le=10_000_000, description="Context: the most tokens the model can see")
-    dropout: float = Field(0.0, ge=0, lt=1, description="Share of activations dropped in training")
-    bias: bool = Field(False, description="Biases in linear layers and norms (classic only)")
-    vocab_size: int = Field(0, ge=0, description="Number of different tokens: the tokenizer's, never set by hand")
+    n_layer: int = Field(default=4, ge=1, le=10_000, description="Blocks")
+    n_head: int = Field(default=4, ge=1, le=10_000, description="Attention heads in a block")
+    n_embd: int = Field(default=128, ge=1, le=1_000_000, description="Channels: width of the residual stream")
+    block_size: int = Field(default=128, ge=1, le=10_000_000, description="Context: the most tokens the model can see")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of activations dropped in training")
+    bias: bool = Field(default=False, description="Biases in linear layers and norms (classic only)")
+    vocab_size: int = Field(
+        default=0, ge=0, description="Number of different tokens: the tokenizer's, never set by hand"
+    )
 
     @property
     def head_size(self) -> int:
@@ -73,7 +80,8 @@ class ModelConfig(Record):
             below, above = self.n_embd // step * step, -(-self.n_embd // step) * step
             raise SettingError(
                 "n_embd",
-                f"{self.n_embd} is not divisible by --n-head {self.n_head}" + (" x 2 (RoPE turns pairs)" if step > self.n_head else ""),
+                f"{self.n_embd} is not divisible by --n-head {self.n_head}"
+                + (" x 2 (RoPE turns pairs)" if step > self.n_head else ""),
                 f"{below} or {above}" if below else f"{above}",
             )
         return self
@@ -82,39 +90,53 @@ class ModelConfig(Record):
 class TrainConfig(Record):
     """How a model is trained."""
 
-    steps: int = Field(1500, ge=1, le=1_000_000_000, description="Optimizer updates")
-    batch_size: int = Field(16, ge=1, le=10_000_000, description="Windows in a step")
-    micro_batch_size: int | None = Field(None, ge=1, description="Windows at once, to save memory [default: all of them]")
-    order: Literal["random", "epoch"] = Field(
-        "random", description="Windows at random places, or each once before any comes twice"
+    steps: int = Field(default=1500, ge=1, le=1_000_000_000, description="Optimizer updates")
+    minutes: float | None = Field(
+        default=None, gt=0, le=100_000, description="Instead of --steps: as many as end about then, measured here"
     )
-    optimizer: Literal["adamw", "muon"] = Field("muon", description="adamw, or Muon for the matrices and AdamW for the rest")
-    learning_rate: float = Field(4e-3, gt=0, description="Peak learning rate")
-    min_learning_rate: float = Field(0.0, ge=0, description="Learning rate at the end of the schedule")
-    warmup_steps: int = Field(20, ge=0, description="Steps of linear warm-up")
-    schedule: Literal["cosine", "linear", "constant"] = Field("linear", description="How the learning rate falls afterwards")
-    weight_decay: float = Field(0.1, ge=0, description="Decoupled weight decay of the matrices")
-    beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's first moment")
-    beta2: float = Field(0.99, ge=0, lt=1, description="AdamW's second moment")
-    grad_clip: float = Field(1.0, ge=0, description="Largest norm of the gradient; 0 is off")
-    eval_every: int = Field(250, ge=1, description="Steps between two exact evaluations")
-    checkpoint_every: int = Field(250, ge=1, description="Steps between two saves; a new best is saved in any case")
-    report_every: int = Field(10, ge=1, description="Steps between two lines in metrics.jsonl")
-    sample_every: int = Field(500, ge=0, description="Steps between two samples shown while training; 0 is off")
-    patience: int = Field(0, ge=0, description="Stop after this many evaluations without a new best; 0 is off")
-    seed: int = Field(1337, ge=0, lt=2**63, description="Seed of the weights, the batches and dropout")
+    batch_size: int = Field(default=16, ge=1, le=10_000_000, description="Windows in a step")
+    micro_batch_size: int | None = Field(
+        default=None, ge=1, description="Windows at once, to save memory [default: all of them]"
+    )
+    order: Literal["random", "epoch"] = Field(
+        default="random", description="Windows at random places, or each once before any comes twice"
+    )
+    optimizer: Literal["adamw", "muon"] = Field(
+        default="muon", description="adamw, or Muon for the matrices and AdamW for the rest"
+    )
+    learning_rate: float = Field(default=4e-3, gt=0, description="Peak learning rate")
+    min_learning_rate: float = Field(default=0.0, ge=0, description="Learning rate at the end of the schedule")
+    warmup_steps: int = Field(default=20, ge=0, description="Steps of linear warm-up")
+    schedule: Literal["cosine", "linear", "constant"] = Field(
+        default="linear", description="How the learning rate falls afterwards"
+    )
+    weight_decay: float = Field(default=0.1, ge=0, description="Decoupled weight decay of the matrices")
+    beta1: float = Field(default=0.9, ge=0, lt=1, description="AdamW's first moment")
+    beta2: float = Field(default=0.99, ge=0, lt=1, description="AdamW's second moment")
+    grad_clip: float = Field(default=1.0, ge=0, description="Largest norm of the gradient; 0 is off")
+    eval_every: int = Field(default=250, ge=1, description="Steps between two exact evaluations")
+    checkpoint_every: int = Field(
+        default=250, ge=1, description="Steps between two saves; a new best is saved in any case"
+    )
+    report_every: int = Field(default=10, ge=1, description="Steps between two lines in metrics.jsonl")
+    sample_every: int = Field(default=500, ge=0, description="Steps between two samples shown while training; 0 is off")
+    patience: int = Field(default=0, ge=0, description="Stop after this many evaluations without a new best; 0 is off")
+    seed: int = Field(default=1337, ge=0, lt=2**63, description="Seed of the weights, the batches and dropout")
     on_nan: Literal["stop", "skip", "rewind"] = Field(
-        "stop", description="When the loss is not finite: stop, skip the step, or go back and lower the learning rate"
+        default="stop",
+        description="When the loss is not finite: stop, skip the step, or go back and lower the learning rate",
     )
 
 
 class MachineConfig(Record):
     """What computes, and how."""
 
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps ...")
-    dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 where it is faster, measured")
-    compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile; auto: on a GPU")
-    threads: int | None = Field(None, ge=1, le=4096, description="CPU threads [default: all cores]")
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps ...")
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="auto: bfloat16 where it is faster, measured"
+    )
+    compile: Literal["auto", "on", "off"] = Field(default="auto", description="torch.compile; auto: on a GPU")
+    threads: int | None = Field(default=None, ge=1, le=4096, description="CPU threads [default: all cores]")
 
 
 class RunConfig(Record):
@@ -129,15 +151,21 @@ class RunConfig(Record):
 class SampleConfig(Record):
     """How a text is drawn from a model."""
 
-    max_new_tokens: int = Field(300, ge=1, le=100_000, description="How many tokens to write")
-    temperature: float = Field(1.0, ge=0, le=5, description="0 always takes the likeliest token; 1 draws as the model says")
-    top_k: int = Field(0, ge=0, description="Draw only among the k likeliest tokens; 0 is off")
-    top_p: float = Field(1.0, gt=0, le=1, description="Draw only among the likeliest tokens that hold this probability")
-    min_p: float = Field(0.0, ge=0, le=1, description="Draw only tokens at least this probable, relative to the likeliest")
-    seed: int = Field(1337, ge=0, lt=2**63, description="Same seed, same text")
-    stop: tuple[str, ...] = Field((), description="Stop before this text; may be given several times")
-    until_end: bool = Field(False, description="Stop where the model ends the document")
-    allow_unseen: bool = Field(False, description="Also draw tokens that never occurred in training")
+    max_new_tokens: int = Field(default=300, ge=1, le=100_000, description="How many tokens to write")
+    temperature: float = Field(
+        default=1.0, ge=0, le=5, description="0 always takes the likeliest token; 1 draws as the model says"
+    )
+    top_k: int = Field(default=0, ge=0, description="Draw only among the k likeliest tokens; 0 is off")
+    top_p: float = Field(
+        default=1.0, gt=0, le=1, description="Draw only among the likeliest tokens that hold this probability"
+    )
+    min_p: float = Field(
+        default=0.0, ge=0, le=1, description="Draw only tokens at least this probable, relative to the likeliest"
+    )
+    seed: int = Field(default=1337, ge=0, lt=2**63, description="Same seed, same text")
+    stop: tuple[str, ...] = Field(default=(), description="Stop before this text; may be given several times")
+    until_end: bool = Field(default=False, description="Stop where the model ends the document")
+    allow_unseen: bool = Field(default=False, description="Also draw tokens that never occurred in training")
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
@@ -183,14 +211,14 @@ def resolve(settings: Mapping[str, Any], preset: str | None = None) -> RunConfig
     Raises: SettingError   an unknown name or a value out of bounds; UsageError   an unknown preset
     """
     if preset is not None and preset not in PRESETS:
-        raise UsageError(f"--preset must be one of {', '.join(PRESETS)} (got {quoted(preset)})", did_you_mean(preset, PRESETS))
+        raise UsageError(f"--preset must be one of {', '.join(PRESETS)} (got {quoted(preset)})")
     known = settable()
     sections: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
     for name, value in {**PRESETS[preset or "laptop"], **settings}.items():
         if name not in known:
             raise SettingError(name, "is not a setting", did_you_mean(name, known))
         sections[known[name][0]][name] = value
-    return RunConfig(**{section: build(SECTIONS[section], values) for section, values in sections.items()})
+    return RunConfig.model_validate({section: build(SECTIONS[section], values) for section, values in sections.items()})
 
 
 R = TypeVar("R", bound=Record)
@@ -228,12 +256,16 @@ def _allowed(field: FieldInfo) -> str:
     kind = parts[0] if parts and type(None) in get_args(annotation) else annotation
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(map(str, get_args(kind)))
-    bounds = {name: getattr(m, name.lower()) for m in field.metadata if (name := type(m).__name__) in ("Ge", "Gt", "Le", "Lt")}
+    bounds = {
+        name: getattr(m, name.lower()) for m in field.metadata if (name := type(m).__name__) in ("Ge", "Gt", "Le", "Lt")
+    }
     low, high = bounds.get("Ge"), bounds.get("Le")
     if kind is int:
         return f"{low} to {high}" if low is not None and high is not None else _bounded("a whole number", bounds)
     if kind is float:
-        return f"between {low} and {high}" if low is not None and high is not None else _bounded("a finite number", bounds)
+        return (
+            f"between {low} and {high}" if low is not None and high is not None else _bounded("a finite number", bounds)
+        )
     return {bool: "true or false", str: "a text"}.get(kind, "a list of texts")  # type: ignore[arg-type]
 
 
@@ -269,13 +301,20 @@ def from_file(path: Path) -> ConfigFile:
     """
     if path.is_dir() and (path / "run.json").is_file():
         record = json.loads((path / "run.json").read_text(encoding="utf-8"))
-        flat = {k: v for section in SECTIONS for k, v in record["config"][section].items() if not (section == "model" and k in HIDDEN)}
+        flat = {
+            k: v
+            for section in SECTIONS
+            for k, v in record["config"][section].items()
+            if not (section == "model" and k in HIDDEN)
+        }
         return ConfigFile(settings=flat, texts=tuple(record["texts"]))
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise UsageError(f"--config {quoted(path)} cannot be read: {reason}", "a TOML file or the folder of a run") from None
+        raise UsageError(
+            f"--config {quoted(path)} cannot be read: {reason}", "a TOML file or the folder of a run"
+        ) from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"--config {quoted(path)} is not TOML: {error}", "one `name = value` a line") from None
     texts = table.pop("text", ())

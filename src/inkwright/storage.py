@@ -64,7 +64,9 @@ def publish(folder: Path, files: Mapping[str, Content], facts: Mapping[str, Any]
         return verify(folder)
     except DamagedError as error:
         set_aside(folder)
-        raise SaveError(f"what was written to {folder} reads back differently ({error.message})", "check the disk") from None
+        raise SaveError(
+            f"what was written to {folder} reads back differently ({error.message})", "check the disk"
+        ) from None
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -167,7 +169,9 @@ def require_space(path: Path, needed_bytes: int) -> None:
 
 def megabytes(size: float) -> str:
     """A size in the unit people read: `126 MB`."""
-    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB" if size >= 1e7 else f"{size / 1e6:,.1f} MB"
+    return (
+        f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB" if size >= 1e7 else f"{size / 1e6:,.1f} MB"
+    )
 
 
 def explain(error: OSError, path: Path) -> tuple[str, str | None]:

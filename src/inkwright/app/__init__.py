@@ -1,0 +1,1 @@
+"""Surfaces: what a person touches. No logic of their own."""

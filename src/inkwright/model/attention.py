@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from inkwright.config import ModelConfig
 from inkwright.model.cache import Cache
+from inkwright.model.norm import RMSNorm
 
 
 def attention_weights(q: Tensor, k: Tensor) -> Tensor:
@@ -72,8 +73,8 @@ class Attention(nn.Module):
         self.v = nn.Linear(C, C, bias=classic_bias)
         self.proj = nn.Linear(C, C, bias=classic_bias or config.shape == "lecture")
         if config.shape == "modern":
-            self.q_norm = nn.RMSNorm(config.head_size, eps=1e-6)
-            self.k_norm = nn.RMSNorm(config.head_size, eps=1e-6)
+            self.q_norm = RMSNorm(config.head_size)
+            self.k_norm = RMSNorm(config.head_size)
         self.n_head, self.layer, self.dropout = config.n_head, layer, config.dropout
 
     def forward(self, x: Tensor, rotary: Tensor | None = None, cache: Cache | None = None) -> Tensor:

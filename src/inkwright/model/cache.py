@@ -9,7 +9,9 @@ from inkwright.errors import ContextOverflow
 class Cache:
     """Room for `block_size` tokens, given out once: decoding moves `length` and allocates nothing."""
 
-    def __init__(self, n_layer: int, batch_size: int, n_head: int, block_size: int, head_size: int, like: Tensor) -> None:
+    def __init__(
+        self, n_layer: int, batch_size: int, n_head: int, block_size: int, head_size: int, like: Tensor
+    ) -> None:
         shape = (n_layer, batch_size, n_head, block_size, head_size)
         self.keys = torch.zeros(shape, dtype=like.dtype, device=like.device)
         self.values = torch.zeros(shape, dtype=like.dtype, device=like.device)
@@ -36,5 +38,7 @@ def first_position(cache: Cache | None, new: int, block_size: int) -> int:
     start = cache.length if cache is not None else 0
     if start + new > block_size:
         held = f" after the {start:,} already read" if start else ""
-        raise ContextOverflow(f"{new:,} tokens{held} do not fit in a context of {block_size:,}", "cut the input into windows")
+        raise ContextOverflow(
+            f"{new:,} tokens{held} do not fit in a context of {block_size:,}", "cut the input into windows"
+        )
     return start

@@ -1,8 +1,8 @@
 """The GPT, in three shapes that share one skeleton. Knows no text, no files and no loss.
 
-    classic   GPT-2's parts: learned positions, LayerNorm, GELU, one matrix for reading and writing tokens
-    modern    Qwen3's parts: rotary positions, RMSNorm, queries and keys normalised, SwiGLU, no biases
-    lecture   as the lecture wrote it: ReLU, biases everywhere but in q, k and v, a head of its own
+classic   GPT-2's parts: learned positions, LayerNorm, GELU, one matrix for reading and writing tokens
+modern    Qwen3's parts: rotary positions, RMSNorm, queries and keys normalised, SwiGLU, no biases
+lecture   as the lecture wrote it: ReLU, biases everywhere but in q, k and v, a head of its own
 """
 
 import math
@@ -15,15 +15,9 @@ from inkwright.config import ModelConfig
 from inkwright.model.attention import Attention, rotary_table
 from inkwright.model.base import LogitModel
 from inkwright.model.cache import Cache, first_position
+from inkwright.model.norm import norm
 
 ROPE_BASE = 10_000.0
-
-
-def norm(config: ModelConfig) -> nn.Module:
-    """The normalisation of a shape."""
-    if config.shape == "modern":
-        return nn.RMSNorm(config.n_embd, eps=1e-6)
-    return nn.LayerNorm(config.n_embd, bias=config.bias or config.shape == "lecture")
 
 
 class MLP(nn.Module):
@@ -125,10 +119,10 @@ class GPT(LogitModel):
     def initialize(self, seed: int) -> None:
         """Fresh weights: the first loss is ln V, because no token is preferred yet.
 
-            matrices, token and position tables   normal, 0.02 (GPT-2)
-            what writes to the residual stream    normal, 0.02 / sqrt(2 n_layer) (GPT-2); modern: zero
-            the modern head                       zero
-            norms 1, biases 0
+        matrices, token and position tables   normal, 0.02 (GPT-2)
+        what writes to the residual stream    normal, 0.02 / sqrt(2 n_layer) (GPT-2); modern: zero
+        the modern head                       zero
+        norms 1, biases 0
         """
         rng = torch.Generator().manual_seed(seed)
         modern = self.config.shape == "modern"

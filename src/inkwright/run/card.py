@@ -1,5 +1,6 @@
 """The README.md that stands in every model folder: what this model is, for whoever finds it. Knows no files."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from inkwright.config import ModelConfig, RunConfig
@@ -52,9 +53,6 @@ No stock class of transformers holds this shape; `--shape modern` or `--shape cl
 def card(config: RunConfig, tokens: dict[str, Any], step: int, parameters: int, val: dict[str, float] | None) -> str:
     """The text of the card; `tokens` are the facts of the token folder, `val` those of the last evaluation."""
     stock = model_type(config.model) != "inkwright"
-    loss = "not measured at this step"
-    if val is not None:
-        loss = f"{val['val_loss']:.4f} ± {val['val_loss_stderr']:.4f} nats per token, {val['bits_per_char']:.4f} bits per character"
     return CARD.format(
         library="transformers" if stock else "inkwright",
         name=tokens["name"],
@@ -71,9 +69,15 @@ def card(config: RunConfig, tokens: dict[str, Any], step: int, parameters: int, 
         batch_size=config.train.batch_size,
         block_size=config.model.block_size,
         seed=config.train.seed,
-        loss=loss,
+        loss=figures(val) if val else "not measured at this step",
         others=TRANSFORMERS if stock else NO_STOCK_CLASS,
     )
+
+
+def figures(val: Mapping[str, float]) -> str:
+    """A validation loss in words: `1.5123 ± 0.0071 nats per token, 2.1818 bits per character`."""
+    loss = f"{val['val_loss']:.4f} ± {val['val_loss_stderr']:.4f} nats per token"
+    return f"{loss}, {val['bits_per_char']:.4f} bits per character"
 
 
 def describe(config: ModelConfig) -> str:

@@ -61,14 +61,16 @@ def read(folder: Path) -> Checkpoint:
     """
     whole = model_folder.read(folder)
     if whole.facts is None or "state.json" not in whole.facts["files"]:
-        raise ModelError(f"{folder} is a model, not a checkpoint that training can go on from", "train --from it instead")
+        raise ModelError(
+            f"{folder} is a model, not a checkpoint that training can go on from", "train --from it instead"
+        )
     moments = safetensors.torch.load(storage.read_verified(folder, whole.facts, "optimizer.safetensors"))
     return Checkpoint(whole, moments, json.loads(storage.read_verified(folder, whole.facts, "state.json")))
 
 
 def optimizer_moments(model: LogitModel, optimizers: list[Optimizer]) -> dict[str, Tensor]:
     """All tensors the optimizers keep, under the names of the parameters they are for."""
-    names = {parameter: name for name, parameter in model.named_parameters()}
+    names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     return {
         f"{names[parameter]}|{kind}": tensor.detach().cpu().contiguous()
         for optimizer in optimizers
@@ -93,6 +95,8 @@ def restore_moments(model: LogitModel, optimizers: list[Optimizer], moments: dic
                 name = next(n for n, p in model.named_parameters() if p is parameter)
                 state = kept.pop(name, {})
                 for kind, tensor in state.items():  # the count of steps stays where the optimizer put it
-                    optimizer.state[parameter][kind] = tensor.clone() if tensor.ndim == 0 else tensor.to(parameter.device, copy=True)
+                    optimizer.state[parameter][kind] = (
+                        tensor.clone() if tensor.ndim == 0 else tensor.to(parameter.device, copy=True)
+                    )
     if kept:
         raise ModelError(f"optimizer.safetensors has moments of {min(kept)}, which this model does not have")

@@ -1,7 +1,9 @@
 """A run folder: begin one, open one, find its checkpoints, keep its records. Knows bytes and names, no training."""
 
+import contextlib
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,7 +55,11 @@ class Run:
 
         Raises: SaveError
         """
-        self.record = {"id": secrets.token_hex(8), "begun": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "changes": []} | record
+        self.record = {
+            "id": secrets.token_hex(8),
+            "begun": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "changes": [],
+        } | record
         self.change_config(config)
 
     @classmethod
@@ -65,7 +71,9 @@ class Run:
         if not (folder / "run.json").exists():
             begun = any(folder.glob(".lock")) or (folder / "tokens").is_dir()
             if begun:
-                raise ModelError(f"{folder} was stopped before the run was written down", "start it again with inkwright train")
+                raise ModelError(
+                    f"{folder} was stopped before the run was written down", "start it again with inkwright train"
+                )
             raise not_a_model(folder)
         return cls(folder, storage.read_record(folder / "run.json"))
 
@@ -89,6 +97,15 @@ class Run:
         """Let others have it."""
         if self._held is not None:
             self._held.close()
+
+    def abandon(self) -> None:
+        """Take away a run that could not begin, and its folder if nothing else is in it."""
+        for name in ("tokens", "checkpoints", "metrics.jsonl", ".lock"):
+            path = self.folder / name
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        self.close()
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
 
     def sweep(self) -> None:
         """Take away half-written and half-removed folders of a process that is gone."""
@@ -180,6 +197,17 @@ def read_model(folder: Path, strict: bool = False) -> tuple[ModelFolder, Path, l
     if strict and damaged:
         raise damaged[0]
     return *read, damaged
+
+
+def best_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """The checkpoint with the lowest recorded validation loss, and its manifest; the files are not looked at.
+
+    Raises: ModelError   none has an intact manifest
+    """
+    for path in _best_first(folder):
+        with contextlib.suppress(DamagedError):
+            return path, storage.read_record(path / storage.MANIFEST)
+    raise not_a_model(folder)
 
 
 def _best_first(folder: Path) -> Iterator[Path]:

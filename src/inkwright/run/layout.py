@@ -43,7 +43,9 @@ def rows(config: ModelConfig) -> Iterator[Row]:
         for i in range(config.n_layer):
             for stock, ours in CLASSIC_BLOCK.items():
                 linear = not stock.startswith("ln")
-                yield Row(f"h.{i}.{stock}.{kind}", [f"blocks.{i}.{o}.{kind}" for o in ours], linear and kind == "weight")
+                yield Row(
+                    f"h.{i}.{stock}.{kind}", [f"blocks.{i}.{o}.{kind}" for o in ours], linear and kind == "weight"
+                )
 
 
 MODERN_BLOCK = {

@@ -27,7 +27,9 @@ def acquire(folder: Path) -> IO[bytes]:
     except OSError:
         holder = _holder(file)
         file.close()
-        raise OccupiedError(f"{folder} is being trained by {holder}", "wait for it, or give another --run folder") from None
+        raise OccupiedError(
+            f"{folder} is being trained by {holder}", "wait for it, or give another --run folder"
+        ) from None
     file.truncate(0)
     holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M")}
     file.write(json.dumps(holder).encode())

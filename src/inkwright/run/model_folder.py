@@ -81,7 +81,9 @@ def read(folder: Path) -> ModelFolder:
     refuse_not_finite(model)
     tokenizer = Tokenizer.from_json(file("tokenizer.json").decode(errors="replace"))
     if tokenizer.vocab_size > model.config.vocab_size:
-        raise ModelError(f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model {model.config.vocab_size}")
+        raise ModelError(
+            f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model {model.config.vocab_size}"
+        )
     has_generation = facts is not None or (folder / "generation_config.json").exists()
     unseen = (fields("generation_config.json").get("suppress_tokens") or []) if has_generation else []
     beyond = range(tokenizer.vocab_size, model.config.vocab_size)  # rows of padding that some stock models carry

@@ -17,7 +17,9 @@ def probabilities(logits: Tensor, config: SampleConfig) -> Tensor:
     """
     logits = logits.double()
     if logits.isnan().any() or not logits.isfinite().any():
-        raise ModelError("the model gave no finite probabilities", "its weights are damaged or it diverged; train it again")
+        raise ModelError(
+            "the model gave no finite probabilities", "its weights are damaged or it diverged; train it again"
+        )
     if config.temperature == 0:
         return torch.zeros_like(logits).index_fill(0, logits.argmax(), 1.0)
     sorted_probs, order = (logits / config.temperature).softmax(-1).sort(descending=True, stable=True)

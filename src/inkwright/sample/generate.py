@@ -48,7 +48,8 @@ def next_logits(model: LogitModel, context: Sequence[int], cache: Cache | None) 
     device = next(model.parameters()).device
     unread = context[cache.length if cache is not None else 0 :]
     with evaluating(model), torch.inference_mode():
-        return model(torch.tensor([unread], device=device), cache)[0, -1].float().clone()
+        logits = model(torch.tensor([unread], device=device), cache)
+    return logits[0, -1].float().clone()  # outside: a tensor that may be changed
 
 
 @contextmanager

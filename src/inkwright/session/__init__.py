@@ -1,6 +1,6 @@
 """One sitting of work on a run: the only room where text, model, training and run folder meet.
 
-    prepare   a text becomes a run that can begin
-    training  steps, evaluations, saves; stopping and going on
-    judging   the loss of a model on any text
+prepare   a text becomes a run that can begin
+training  steps, evaluations, saves; stopping and going on
+judging   the loss of a model on any text
 """

@@ -1,5 +1,6 @@
 """From a text and some settings to a run folder that is ready to train. Prints nothing: what is odd is given back."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import torch
 
 import inkwright
-from inkwright.config import ModelConfig, RunConfig, change
+from inkwright.config import MachineConfig, ModelConfig, RunConfig, TrainConfig, change
 from inkwright.errors import ModelError, SettingError, TextError
 from inkwright.model import LogitModel, build
 from inkwright.randomness import derive
@@ -18,9 +19,10 @@ from inkwright.run.folder import Run, read_model
 from inkwright.run.model_folder import ModelFolder
 from inkwright.text import corpus as corpora
 from inkwright.text import doctor, tokens
-from inkwright.text.corpus import Corpus, Note, Split
+from inkwright.text.corpus import Note, Split
 from inkwright.text.tokenizer import Tokenizer
-from inkwright.train import device
+from inkwright.text.windows import Windows
+from inkwright.train import device, plan
 
 SMALLEST_CONTEXT = 8
 
@@ -34,7 +36,9 @@ class Prepared:
     parameters: int
 
 
-def prepare(texts: Sequence[str], folder: Path | None, config: RunConfig, given: set[str], base: Path | None = None) -> Prepared:
+def prepare(
+    texts: Sequence[str], folder: Path | None, config: RunConfig, given: set[str], base: Path | None = None
+) -> Prepared:
     """Read the text, fit the tokenizer, write the run down.
 
     `given` are the names of the settings a person set: those are kept or refused, the others are fitted to the text.
@@ -42,6 +46,7 @@ def prepare(texts: Sequence[str], folder: Path | None, config: RunConfig, given:
 
     Raises: TextError, UsageError, MachineError, ModelError, OccupiedError
     """
+    started = time.perf_counter()
     corpus = corpora.read(texts, config.text)
     validation = corpora.read([config.text.val], config.text) if config.text.val else None
     split = corpora.split(corpus, config.text, validation)
@@ -57,9 +62,14 @@ def prepare(texts: Sequence[str], folder: Path | None, config: RunConfig, given:
         if origin is None:
             model_config = fit_context(model_config, len(text.train), "block_size" in given, split, notes)
         device.require_memory(model_config, config.train, device.resolve_device(config.machine.device))
-        model = grow(origin, model_config, config.train.seed) if origin else build(model_config, derive(config.train.seed, "init"))
+        model = (
+            grow(origin, model_config, config.train.seed)
+            if origin
+            else build(model_config, derive(config.train.seed, "init"))
+        )
         machine = device.decide(config.machine, model, config.train)
-        config = RunConfig(text=config.text, model=model_config, train=config.train, machine=machine)
+        train_config = planned(config.train, model, text, machine, time.perf_counter() - started)
+        config = RunConfig(text=config.text, model=model_config, train=train_config, machine=machine)
         _first_checkpoint(run, config, model, tokenizer, text)
         record = {
             "version": inkwright.__version__,
@@ -72,7 +82,7 @@ def prepare(texts: Sequence[str], folder: Path | None, config: RunConfig, given:
         }
         run.begin(record, config)
     except BaseException:
-        run.close()
+        run.abandon()
         raise
     return Prepared(run, tuple(notes), model.parameter_count)
 
@@ -93,7 +103,9 @@ def make_tokenizer(config: RunConfig, split: Split, origin: ModelFolder | None) 
     return Tokenizer.fit(config.text, train, val)
 
 
-def fit_context(config: ModelConfig, train_tokens: int, was_given: bool, split: Split, notes: list[Note]) -> ModelConfig:
+def fit_context(
+    config: ModelConfig, train_tokens: int, was_given: bool, split: Split, notes: list[Note]
+) -> ModelConfig:
     """The same shape with a context that the text can fill; one that a person asked for is refused instead.
 
     Raises: TextError   the text is too short for the context that was asked for
@@ -104,12 +116,24 @@ def fit_context(config: ModelConfig, train_tokens: int, was_given: bool, split: 
         return config
     if was_given:
         raise TextError(
-            f"{characters:,} characters is too short for --block-size {config.block_size}", f"use --block-size {fitting} or add text"
+            f"{characters:,} characters is too short for --block-size {config.block_size}",
+            f"use --block-size {fitting} or add text",
         )
     if config.block_size <= fitting:
         return config
     notes.append(Note(f"{characters:,} characters: context {fitting} instead of {config.block_size}"))
     return change(config, block_size=fitting)
+
+
+def planned(
+    train: TrainConfig, model: LogitModel, text: tokens.Tokens, machine: MachineConfig, spent_seconds: float
+) -> TrainConfig:
+    """The same plan with as many steps as fit into its minutes, if it has any."""
+    if train.minutes is None:
+        return train
+    T = model.config.block_size
+    budget = train.minutes * 60 - spent_seconds
+    return plan.fit_minutes(train, model, Windows(text.train, T), Windows(text.val, T), machine, budget)
 
 
 def grow(origin: ModelFolder, config: ModelConfig, seed: int) -> LogitModel:
@@ -125,7 +149,9 @@ def grow(origin: ModelFolder, config: ModelConfig, seed: int) -> LogitModel:
     return model
 
 
-def _first_checkpoint(run: Run, config: RunConfig, model: LogitModel, tokenizer: Tokenizer, text: tokens.Tokens) -> None:
+def _first_checkpoint(
+    run: Run, config: RunConfig, model: LogitModel, tokenizer: Tokenizer, text: tokens.Tokens
+) -> None:
     """Step 0: from here on there is always something to load."""
     description = card(config, text.facts, 0, model.parameter_count, None)
     facts = {"step": 0, "val_loss": None, "tokenizer": tokenizer.sha256, "tokens": text.facts["fingerprint"]}

@@ -25,9 +25,13 @@ FREE = {
 
 
 def reopen(
-    folder: Path, settings: Mapping[str, Any], text: list[str] | None = None, accept_new_data: bool = False, strict: bool = False
-) -> Training:
-    """A run, locked and ready to go on, with some settings changed. What its person should know is in its `notes`.
+    folder: Path,
+    settings: Mapping[str, Any],
+    text: list[str] | None = None,
+    accept_new_data: bool = False,
+    strict: bool = False,
+) -> tuple[Training, list[str]]:
+    """A run, locked and ready to go on, with some settings changed; and what its person should know.
 
     Raises: ModelError   a setting that may not change, another text, nothing intact to go on from; with `strict` also
             when only the newest checkpoint is damaged; TextError   the text is gone; OccupiedError; MachineError
@@ -45,8 +49,7 @@ def reopen(
     except BaseException:
         run.close()
         raise
-    training.notes += notes
-    return training
+    return training, notes
 
 
 def _flat(config: RunConfig) -> dict[str, Any]:
@@ -65,8 +68,11 @@ def _changed(run: Run, settings: Mapping[str, Any]) -> RunConfig:
             fixed.append(f"--{name.replace('_', '-')}: {before} -> {value}")
         sections[section][name] = value
     if fixed:
-        raise ModelError("a run cannot change " + "\nerror: a run cannot change ".join(fixed), "what may change: " + ", ".join(sorted(FREE)))
-    return RunConfig(**{section: configs.change(getattr(old, section), **values) for section, values in sections.items()})
+        raise ModelError(
+            "a run cannot change " + "\nerror: a run cannot change ".join(fixed),
+            "what may change: " + ", ".join(sorted(FREE)),
+        )
+    return RunConfig.model_validate({s: configs.change(getattr(old, s), **values) for s, values in sections.items()})
 
 
 def _check_text(run: Run, config: RunConfig, text: list[str] | None, accept_new_data: bool) -> list[str]:
@@ -85,7 +91,9 @@ def _check_text(run: Run, config: RunConfig, text: list[str] | None, accept_new_
         return []
     what = _difference(run, corpus)
     if not accept_new_data:
-        raise ModelError(f"{what[0]} is not the text this run was trained on ({what[1]})", "--accept-new-data to continue on purpose")
+        raise ModelError(
+            f"{what[0]} is not the text this run was trained on ({what[1]})", "--accept-new-data to continue on purpose"
+        )
     return _accept(run, config, corpus, texts)
 
 
@@ -99,7 +107,9 @@ def _difference(run: Run, corpus: Corpus) -> tuple[str, str]:
     if not differing:
         return corpus.name, "it is read with another encoding or normal form"
     old, new = differing[0]
-    sizes = f"{old['size']:,} bytes then, {new.size:,} now" if old["size"] != new.size else f"same size, {new.size:,} bytes"
+    sizes = (
+        f"{old['size']:,} bytes then, {new.size:,} now" if old["size"] != new.size else f"same size, {new.size:,} bytes"
+    )
     return Path(new.name).name, f"{len(differing)} of {len(now)} files differ{'s' * (len(differing) == 1)}: {sizes}"
 
 
@@ -131,11 +141,15 @@ def _same_machine(run: Run, config: RunConfig) -> tuple[RunConfig, list[str]]:
         )
         machine = configs.change(machine, threads=cores)
     elif machine.threads != then["threads"]:
-        notes.append(f"{then['threads']} threads then, {machine.threads} now: the result will be correct but not bit-identical")
+        notes.append(
+            f"{then['threads']} threads then, {machine.threads} now: the result will be correct but not bit-identical"
+        )
     now = conditions(machine)
     for name in ("torch", "cpu"):
         if now[name] != then[name]:
-            notes.append(f"{name} was {then[name]} and is {now[name]}: the result will be correct but not bit-identical")
+            notes.append(
+                f"{name} was {then[name]} and is {now[name]}: the result will be correct but not bit-identical"
+            )
     return RunConfig(text=config.text, model=config.model, train=config.train, machine=machine), notes
 
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,8 +49,8 @@ class Progress:
     """Time spent on this run so far, over all its sittings."""
     checkpoint: Path | None
     """The checkpoint that was saved at this step."""
-    notes: tuple[str, ...]
-    """What a person should know: a save that failed, a step that was skipped."""
+    warnings: tuple[str, ...]
+    """What went wrong on the way and was worked around: a save that failed, a run that went back."""
     lm: LanguageModel
     """The model as it is now. It changes with the next step."""
 
@@ -68,7 +68,7 @@ class Training:
         saved, damaged = run.newest()
         if strict and damaged:
             raise damaged[0]
-        self.notes = [f"{error.message}; resuming from step {saved.state['step']:,}" for error in damaged]
+        self.warnings = [f"{error.message}; resuming from step {saved.state['step']:,}" for error in damaged]
         self.text = tokens.read(run.tokens_folder)
         self.tokenizer = saved.model_folder.tokenizer
         self._restore(saved)
@@ -114,7 +114,7 @@ class Training:
 
     # ------------------------------------------------------------ the loop
 
-    def __iter__(self) -> Iterator[Progress]:
+    def __iter__(self) -> Generator[Progress]:
         """A progress for each step. Leaving the loop saves the step it was left at.
 
         Raises: DivergedError; SaveError   three saves in a row failed
@@ -162,7 +162,7 @@ class Training:
         self._restore(saved)
         self.state.learning_rate_scale, self.rewinds, self.earlier_seconds = scale, rewinds, seconds
         self.run.forget_after(self.state.step)
-        self.notes.append(f"{last_good}; going on from there with {scale:g} times the learning rate")
+        self.warnings.append(f"{last_good}; going on from there with {scale:g} times the learning rate")
 
     def _look_around(self, report: StepReport) -> Progress:
         """What is due after a step: an evaluation, a line in the record, a save."""
@@ -175,10 +175,10 @@ class Training:
         new_best = self.best is not None and self.best["step"] == step
         if new_best or step % config.checkpoint_every == 0 or self.finished:
             saved = self._save()
-        notes, self.notes = tuple(self.notes), []
+        warnings, self.warnings = tuple(self.warnings), []
         speed = self._trained_tokens / self._trained_seconds if self._trained_seconds else 0.0
         lr, steps = report.learning_rate, config.steps
-        return Progress(step, steps, report.loss, self.val, lr, speed, self.seconds, saved, notes, self.lm)
+        return Progress(step, steps, report.loss, self.val, lr, speed, self.seconds, saved, warnings, self.lm)
 
     # ------------------------------------------------------------ what is due now and then
 
@@ -207,12 +207,17 @@ class Training:
         return self.report.loss if self.report else math.nan
 
     def _write_down(self, report: StepReport) -> None:
-        line = {"step": report.step, "loss": report.loss, "grad_norm": report.grad_norm, "learning_rate": report.learning_rate}
+        line = {
+            "step": report.step,
+            "loss": report.loss,
+            "grad_norm": report.grad_norm,
+            "learning_rate": report.learning_rate,
+        }
         timing = {"seconds": round(self.seconds, 3), "tokens": report.step * report.tokens}
         try:
             self.run.report(line | (self.val or {}) | timing)
         except SaveError as error:
-            self.notes.append(f"step {report.step:,} is missing in metrics.jsonl ({error.message})")
+            self.warnings.append(f"step {report.step:,} is missing in metrics.jsonl ({error.message})")
 
     def _save(self) -> Path | None:
         """Publish a checkpoint. A failure is told and tried again at the next save; three in a row end the training."""
@@ -230,7 +235,7 @@ class Training:
             told = f"save at step {step:,} failed ({error.message}); step {self.saved_step:,} is intact"
             if self._failed_saves >= MOST_FAILED_SAVES or self.finished:
                 raise SaveError(told, f"mend that, then: inkwright resume {self.run.folder}") from None
-            self.notes.append(told + "; it is tried again at the next one")
+            self.warnings.append(told + "; it is tried again at the next one")
             return None
         self._failed_saves, self.saved_step = 0, step
         return folder

@@ -214,9 +214,9 @@ def _decomposed_note(documents: Sequence[Document], config: TextConfig) -> Itera
         before |= set(block)
         after |= set(composed)
     if count > 0:
-        verb = "shrink" if len(after) < len(before) else "change"
-        sizes = f"from {len(before):,} to {len(after):,}"
-        yield Note(f"{count:,} decomposed characters; --normalize NFC would {verb} the alphabet {sizes}")
+        smaller = len(after) < len(before)
+        gain = f"shrink the alphabet from {len(before):,} to {len(after):,}" if smaller else "compose them"
+        yield Note(f"{count:,} decomposed characters; --normalize NFC would {gain}")
 
 
 def _is_composed(text: str) -> bool:

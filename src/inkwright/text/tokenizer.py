@@ -106,7 +106,7 @@ class Tokenizer:
         return np.concatenate(chunks or [np.empty(0, self.dtype)])
 
     def unknown(self, text: str) -> list[str]:
-        """The different characters of a text that this tokenizer has no id for, in order (bytes spell them, if it has any)."""
+        """The different characters of a text that have no id of their own here, in order; bytes may spell them."""
         return sorted(set(text) - self._alphabet) if self.kind in ("char", "bare") else []
 
     @cached_property
@@ -129,7 +129,7 @@ class Tokenizer:
             return ids.astype(self.dtype)
         if self.kind == "bare":
             raise self._unknown_error(text)
-        first_byte = self.backend.token_to_id("<0x00>")
+        first_byte = self.backend.get_vocab()["<0x00>"]
         spelled = [np.frombuffer(text[i].encode(), np.uint8).astype(np.int32) + first_byte for i in strangers]
         parts: list[np.ndarray] = []
         at = 0

@@ -27,7 +27,11 @@ def decide(config: MachineConfig, model: LogitModel, train: TrainConfig) -> Mach
     compiled = config.compile if config.compile != "auto" else "on" if device.type == "cuda" else "off"
     dtype = config.dtype
     if dtype == "auto":
-        faster = _half_is_faster(model, train) if device.type == "cpu" else device.type == "cuda" and torch.cuda.is_bf16_supported()
+        faster = (
+            _half_is_faster(model, train)
+            if device.type == "cpu"
+            else device.type == "cuda" and torch.cuda.is_bf16_supported()
+        )
         dtype = "bfloat16" if faster else "float32"
     return change(config, device=str(device), threads=threads, compile=compiled, dtype=dtype)
 

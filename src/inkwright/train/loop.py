@@ -48,7 +48,9 @@ class StepReport:
     """Tokens trained on."""
 
 
-def train(state: TrainState, windows: Windows, config: TrainConfig, dtype: torch.dtype = torch.float32) -> Iterator[StepReport]:
+def train(
+    state: TrainState, windows: Windows, config: TrainConfig, dtype: torch.dtype = torch.float32
+) -> Iterator[StepReport]:
     """Improve `state` in place, one update for each report, until `config.steps` are done.
 
     What a step does is a pure function of the state, the text and `config`: batches and dropout masks are drawn from the

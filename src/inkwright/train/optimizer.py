@@ -21,7 +21,10 @@ def build_optimizers(model: nn.Module, config: TrainConfig) -> list[Optimizer]:
     named = dict(model.named_parameters())
     inner = {n for n, p in named.items() if config.optimizer == "muon" and p.ndim == 2 and n.startswith("blocks.")}
     groups = [
-        {"params": [p for n, p in named.items() if n not in inner and p.ndim >= 2], "weight_decay": config.weight_decay},
+        {
+            "params": [p for n, p in named.items() if n not in inner and p.ndim >= 2],
+            "weight_decay": config.weight_decay,
+        },
         {"params": [p for n, p in named.items() if n not in inner and p.ndim < 2], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]

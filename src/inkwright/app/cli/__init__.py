@@ -1,0 +1,111 @@
+"""The command line: one file a verb. Imports torch only inside a verb, so that --help is quick."""
+
+import contextlib
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+import cyclopts
+from cyclopts import App, CycloptsError, Parameter
+from pydantic import ValidationError
+
+import inkwright
+from inkwright.app.cli import console
+from inkwright.app.cli.flags import STDIN, Flags, SampleFlags, in_flags
+from inkwright.config import setting_error
+from inkwright.errors import InkwrightError, MachineError, SettingError, quoted
+
+app = App(
+    name="inkwright",
+    help="Train a small GPT from scratch on your own text, and let it write.",
+    version=inkwright.__version__,
+    default_parameter=Parameter(negative=()),
+    result_action="return_value",
+    exit_on_error=False,
+    print_error=False,
+    help_on_error=False,
+)
+VERBS = {
+    "train": "Train a model from scratch on a text.",
+    "resume": "Go on with a run where it was left. No flag needs to be repeated.",
+    "sample": "Let a model write.",
+    "eval": "Measure how well a model knows a text: exactly, every token once.",
+    "info": "Say what a run, a checkpoint or a model folder is.",
+    "doctor": "Say what is odd about a text, before any training.",
+}
+for order, (verb, meaning) in enumerate(VERBS.items()):
+    app.command(f"inkwright.app.cli.{verb}:{verb}", help=meaning, sort_key=order)
+app.register_install_completion_command()
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run one verb and leave the process with the exit code of the table in errors.py."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    console.prepare_streams()
+    code = run([a for a in arguments if a != "--debug"], debug)
+    with contextlib.suppress(BrokenPipeError, ValueError):
+        sys.stdout.flush()
+    sys.stdout = open(os.devnull, "w")  # a reader that left early is no error worth a message at exit  # noqa: SIM115
+    sys.exit(code)
+
+
+def run(arguments: list[str], debug: bool = False) -> int:
+    """Run one verb; its exit code. Nothing that a person can do comes out as a traceback."""
+    try:
+        return app([STDIN if a == "-" else a for a in arguments]) or 0
+    except InkwrightError as error:
+        if debug:
+            traceback.print_exc()
+        console.complain(in_flags(error))
+        return error.exit_code
+    except CycloptsError as error:
+        if debug:
+            traceback.print_exc()
+        console.complain(usage_error(error, arguments))
+        return 2
+    except BrokenPipeError:
+        return 141
+    except KeyboardInterrupt:
+        return 130
+    except ImportError as error:
+        if debug or error.name not in (None, "torch"):
+            raise
+        console.complain(MachineError(f"PyTorch does not load ({quoted(error)})", "install it again; see the README"))
+        return 5
+    except MemoryError:
+        console.complain(MachineError("this machine has not enough memory for that", "a smaller model, batch or text"))
+        return 5
+    except Exception as error:
+        if debug:
+            raise
+        console.complain(_bug(error))
+        return 1
+
+
+def usage_error(error: CycloptsError, arguments: Sequence[str]) -> InkwrightError:
+    """What the parser refused, in our words."""
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, ValidationError):
+        return in_flags(setting_error(cause, Flags.model_fields | SampleFlags.model_fields))
+    if isinstance(cause, SettingError):
+        return in_flags(cause)
+    message = str(error).replace(STDIN, "-").strip().splitlines()[0]
+    head, _, suggestion = message.partition(" Did you mean ")
+    if isinstance(error, cyclopts.CoercionError) and error.argument is not None and error.token is not None:
+        name = error.argument.name.lstrip("-")
+        head = f"--{name} cannot be {quoted(error.token.value)!r}"
+    head = head.rstrip(".")
+    verb = next((a for a in arguments if not a.startswith("-")), "")
+    hint = f"did you mean {suggestion.split('?')[0]}?" if suggestion else f"inkwright {verb} --help".replace("  ", " ")
+    return InkwrightError(head[:1].lower() + head[1:], hint)
+
+
+def _bug(error: Exception) -> InkwrightError:
+    with tempfile.NamedTemporaryFile("w", prefix="inkwright-", suffix=".log", delete=False, encoding="utf-8") as log:
+        log.write(f"inkwright {inkwright.__version__}, Python {sys.version}\n{sys.argv}\n{traceback.format_exc()}")
+    what = quoted(f"{type(error).__name__}: {error}")
+    return InkwrightError(f"a bug in Inkwright ({what})", f"please report it, with the file {log.name}")

@@ -1,0 +1,85 @@
+"""What is printed and where: text for people on stdout, or JSON lines there and the rest on stderr. Knows no verb."""
+
+import contextlib
+import io
+import json
+import math
+import sys
+from collections.abc import Iterable
+from typing import Any, TextIO
+
+from rich.console import Console
+
+from inkwright.errors import InkwrightError
+
+
+class Output:
+    """Where a verb prints."""
+
+    def __init__(self, as_json: bool = False) -> None:
+        self.as_json = as_json
+        self.stream: TextIO = sys.stderr if as_json else sys.stdout
+        self.rich = Console(file=self.stream, highlight=False, markup=False, soft_wrap=True)
+
+    def say(self, text: str = "") -> None:
+        """A line for people."""
+        self.rich.print(safe(text))
+
+    def row(self, label: str, text: str) -> None:
+        """A line with a label in front: `model      modern GPT, ...`."""
+        self.say(f"{label:<10} {text}")
+
+    def note(self, message: str, hint: str | None = None) -> None:
+        """Something a person should know; it goes to stderr."""
+        _tell("note", message, hint)
+
+    def warn(self, message: str) -> None:
+        """Something went wrong, and the work goes on; it goes to stderr."""
+        _tell("warning", message, None)
+
+    def record(self, **fields: Any) -> None:
+        """One JSON line, where JSON was asked for. A number that is not finite is null."""
+        if self.as_json:
+            print(json.dumps({name: _finite(value) for name, value in fields.items()}), flush=True)
+
+
+def complain(error: InkwrightError) -> None:
+    """An error in one or two lines on stderr."""
+    _tell("error", error.message, error.hint)
+
+
+def _tell(kind: str, message: str, hint: str | None) -> None:
+    with contextlib.suppress(OSError, ValueError):  # nobody is there to read it
+        print(f"{kind}: {safe(message)}", file=sys.stderr)
+        if hint:
+            print(f"hint: {safe(hint)}", file=sys.stderr)
+        sys.stderr.flush()
+
+
+def prepare_streams() -> None:
+    """Write UTF-8, except to a terminal that says it speaks something else; never fail over one character."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
+
+
+def safe(text: str) -> str:
+    """The text with control characters spelled out, so that it cannot steer a terminal."""
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a clock: 1:05, 1:02:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def columns(pairs: Iterable[tuple[str, str]], out: Output) -> None:
+    """Rows of label and text."""
+    for label, text in pairs:
+        out.row(label, text)
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,59 @@
+"""inkwright train"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from inkwright import config as configs
+from inkwright.app.cli.console import Output
+from inkwright.app.cli.flags import STDIN, Flags, gather
+from inkwright.errors import SettingError
+
+
+def train(
+    *texts: str,
+    run: Path | None = None,
+    preset: str | None = None,
+    config: str | None = None,
+    from_: Annotated[Path | None, Parameter(name="--from")] = None,
+    json: bool = False,
+    flags: Annotated[Any, Parameter(name="*")] = None,
+) -> int:
+    """Train a model from scratch on a text.
+
+    Parameters
+    ----------
+    texts
+        A file, a folder, a glob, - for standard input, or a named text: pydocs (the default), shakespeare.
+    run
+        Folder for the run [default: runs/NAME-OF-THE-TEXT].
+    preset
+        laptop (the default), nanogpt-cpu, nanogpt-gpu, lecture.
+    config
+        A TOML file with settings, or the folder of a run whose settings to repeat.
+    from_
+        A run or model to start from instead of fresh weights; its alphabet may grow.
+    json
+        Write JSON lines to stdout, all else to stderr.
+    """
+    out = Output(json)
+    given = gather(flags, config)
+    preset = preset or given.preset
+    sources = [("-" if text == STDIN else text) for text in texts] or list(given.texts) or ["pydocs"]
+    resolved = configs.resolve(given.settings, preset)
+    chosen = given.settings.keys() | configs.PRESETS[preset or "laptop"].keys()
+    if {"minutes", "steps"} <= given.settings.keys():
+        raise SettingError("minutes", "and --steps say the same thing twice", "give one of them")
+
+    from inkwright.app.cli.watching import announce, watch  # from here on torch is needed
+    from inkwright.session.prepare import prepare
+    from inkwright.session.training import Training
+
+    prepared = prepare(sources, run, resolved, set(chosen), from_)
+    training = Training(prepared.run)
+    announce(training, prepared.notes, out)
+    return watch(training, out)
+
+
+train.__annotations__["flags"] = Annotated[Flags, Parameter(name="*")]

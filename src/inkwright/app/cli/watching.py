@@ -1,0 +1,146 @@
+"""A training as a person watches it: what it is, a moving bar, what it writes meanwhile, how it ended. Trains nothing."""
+
+import math
+from collections.abc import Sequence
+from contextlib import closing
+
+import torch
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from inkwright import interrupt
+from inkwright.app.cli.console import Output, duration
+from inkwright.run.card import describe, figures
+from inkwright.run.folder import best_checkpoint
+from inkwright.session import training as sessions
+from inkwright.session.training import Training
+from inkwright.text.corpus import Note
+
+SAMPLE_TOKENS = 240
+
+
+def announce(training: Training, notes: Sequence[Note], out: Output) -> None:
+    """What will be trained on what, before the first step."""
+    config, facts = training.config, training.text.facts
+    train, val, model = facts["train"], facts["val"], training.state.model
+    V = config.model.vocab_size
+    out.row("text", f"{facts['name']}: {train['characters']:,} characters train, {val['characters']:,} validate")
+    out.row(
+        "tokens", f"{training.tokenizer.kind}, {V:,} different; {train['tokens']:,} train, {val['tokens']:,} validate"
+    )
+    out.row("model", f"{describe(config.model)}: {model.parameter_count:,} parameters")
+    per_step = config.train.batch_size * config.model.block_size
+    epochs = config.train.steps * per_step / train["tokens"]
+    out.row(
+        "training",
+        f"{config.train.steps:,} steps of {config.train.batch_size} x {config.model.block_size} tokens ({epochs:.1f} epochs)",
+    )
+    machine = config.machine
+    compiled = ", compiled" if machine.compile == "on" else ""
+    out.row(
+        "machine", f"{machine.device}, {machine.threads} threads, {machine.dtype}{compiled}, torch {torch.__version__}"
+    )
+    out.row("run", f"{training.run.folder} (Ctrl-C saves and stops)")
+    for note in notes:
+        out.note(note.message, note.hint)
+    if training.state.step:
+        out.say(f"resuming at step {training.state.step:,}")
+    else:
+        out.say(f"A model that knows nothing scores {math.log(V):.3f} nats per token (ln {V:,}); lower is better.")
+
+
+def watch(training: Training, out: Output) -> int:
+    """Train to the end, or to the first Ctrl-C; the exit code."""
+    with interrupt.listening(), Bar(training, out) as bar, closing(training.__iter__()) as progress:
+        for now in progress:
+            for warning in now.warnings:
+                out.warn(warning)
+            if now.val or now.step % training.config.train.report_every == 0:
+                out.record(
+                    event="progress",
+                    step=now.step,
+                    loss=now.loss,
+                    val_loss=now.val and now.val["val_loss"],
+                    learning_rate=now.learning_rate,
+                    tokens_per_second=round(now.tokens_per_second, 1),
+                )
+            bar.show(now)
+            if interrupt.requested():
+                break
+    for warning in training.warnings:
+        out.warn(warning)
+    stopped = interrupt.requested() if not training.finished else 0
+    _conclude(training, out, stopped)
+    return 128 + stopped if stopped else 0
+
+
+class Bar:
+    """A moving bar on a terminal; elsewhere a line for each evaluation."""
+
+    def __init__(self, training: Training, out: Output) -> None:
+        self.training, self.out = training, out
+        self.moving = out.stream.isatty() and out.rich.is_terminal
+        self.bar = Progress(
+            TextColumn("{task.completed:>6,}/{task.total:,}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(compact=True),
+            console=out.rich,
+            transient=True,
+            disable=not self.moving,
+        )
+        self.val = "-"
+
+    def __enter__(self) -> "Bar":
+        steps = self.training.config.train.steps
+        self.task = self.bar.add_task("", total=steps, completed=self.training.state.step, figures="")
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+    def show(self, now: sessions.Progress) -> None:
+        """Move the bar; print what is worth keeping."""
+        if now.val:
+            self.val = f"{now.val['val_loss']:.3f}"
+            self.out.say(
+                f"step {now.step:>6,}  train {now.loss:.3f}  val {now.val['val_loss']:.4f}"
+                f" ± {now.val['val_loss_stderr']:.4f}  {now.tokens_per_second:>7,.0f} tokens/s"
+            )
+        figures = f"train {now.loss:.3f} val {self.val} {now.tokens_per_second:,.0f} tok/s"
+        self.bar.update(self.task, completed=now.step, figures=figures)
+        every = self.training.config.train.sample_every
+        if every and now.step % every == 0 and now.step < now.steps:
+            self.out.say(indented(now.lm.generate(max_new_tokens=SAMPLE_TOKENS)))
+
+
+def _conclude(training: Training, out: Output, stopped: int) -> None:
+    run, step = training.run, training.state.step
+    path, facts = best_checkpoint(run.folder)
+    out.record(
+        event="stopped" if stopped else "done",
+        run=str(run.folder),
+        checkpoint=str(path),
+        step=step,
+        best_step=facts["step"],
+        loss=training.report_loss,
+        **{name: facts.get(name) for name in ("val_loss", "val_loss_stderr", "bits_per_char", "bits_per_byte")},
+        parameters=training.state.model.parameter_count,
+        seconds=round(training.seconds, 3),
+    )
+    if stopped:
+        out.say(f"saved step {step:,} to {run.folder}. Continue with: inkwright resume {run.folder}")
+        return
+    out.row("done", f"step {step:,} after {duration(training.seconds)}")
+    if facts.get("val_loss") is not None:
+        out.row("best", f"step {facts['step']:,}: {figures(facts)}")
+    out.row("saved", str(path))
+    out.say()
+    out.say(indented(training.lm.generate(max_new_tokens=SAMPLE_TOKENS)))
+    out.say()
+    out.row("next", f'inkwright sample {run.folder} --prompt "..."')
+
+
+def indented(text: str) -> str:
+    """A sample, set apart from what the program says."""
+    return "\n".join(f"  | {line}" for line in text.splitlines())
