@@ -44,9 +44,9 @@ def publish(folder: Path, files: Mapping[str, Content], facts: Mapping[str, Any]
 
     Raises: SaveError   nothing has changed on the disk
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
     draft = folder.parent / f".tmp-{folder.name}-{os.getpid()}-{secrets.token_hex(4)}"
     try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
         draft.mkdir()
         sums = {name: _write_synced(draft / name, content) for name, content in files.items()}
         _write_synced(draft / MANIFEST, _sealed({**facts, "files": sums}))

@@ -241,7 +241,7 @@ OTHER = "--encoding NAME, if it is in another encoding"
         ("Un café au lait".encode("latin-1"), "byte 0xe9 at offset 6 (looks like latin-1)", "--encoding latin-1"),
         ("“Un café au lait”".encode("cp1252"), "byte 0x93 at offset 0 (looks like cp1252)", "--encoding cp1252"),
         ("Съешь ещё этих булок".encode("cp1251"), "byte 0xd1 at offset 0", OTHER),
-        ("Il était une fois une histoire. ".encode() * 9 + b"\xc3", "byte 0xc3 at offset 288", OTHER),
+        ("Il était une fois une histoire. ".encode() * 9 + b"\xc3", "byte 0xc3 at offset 297", OTHER),
     ],
 )  # fmt: skip
 def test_what_is_not_utf8_is_told_with_the_byte_and_never_guessed(content: bytes, message: str, hint: str) -> None:

@@ -1,0 +1,56 @@
+# make demo    install, train about a minute on the text that every Python carries, print a sample
+# make test    install, run the tests
+# make check   format, lint, types and the fast tests: before every commit
+#
+# PIP_ARGS is passed to pip, e.g. PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu" for PyTorch's CPU build.
+
+PYTHON ?= python3
+VENV ?= .venv
+PIP_ARGS ?=
+WORKERS ?= 2
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) --constraint constraints.txt
+
+.PHONY: demo test test-slow check lint format clean
+
+demo: $(VENV)/.core
+	rm -rf runs/demo
+	$(BIN)/inkwright train pydocs --run runs/demo --minutes 1
+	$(BIN)/inkwright sample runs/demo --prompt "The statement " --tokens 200 --temperature 0.8
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+test-slow: $(VENV)/.oracles
+	$(BIN)/python -m pytest -n $(WORKERS) -m slow
+
+check: lint
+	$(BIN)/python -m pytest -n $(WORKERS) -q -m "not slow and not process"
+
+lint: $(VENV)/.test
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/pyright
+
+format: $(VENV)/.test
+	$(BIN)/ruff format --quiet .
+	$(BIN)/ruff check --fix --quiet .
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "installing (PyTorch is large; a few minutes the first time) ..."
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.core
+	$(PIP) --editable ".[test]"
+	@touch $@
+
+$(VENV)/.oracles: $(VENV)/.test
+	$(PIP) --editable ".[oracles]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

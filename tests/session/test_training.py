@@ -1,0 +1,276 @@
+"""A run in motion: stopping, going on, keeping the best, coming back from damage."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+import inkwright
+from inkwright import config as configs
+from inkwright.errors import DamagedError, DivergedError, ModelError, SaveError, TextError
+from inkwright.run import checkpoint
+from inkwright.run.folder import Run, checkpoint_folders
+from inkwright.session.prepare import prepare
+from inkwright.session.resuming import reopen
+from inkwright.session.training import Training
+
+SMALL = dict(
+    n_layer=2, n_head=2, n_embd=16, block_size=16, batch_size=4, steps=40, dropout=0.2, eval_every=10, report_every=3,
+    checkpoint_every=15, dtype="float32", threads=1, warmup_steps=5,
+)  # fmt: skip
+
+
+@pytest.fixture
+def book(tmp_path: Path, tiny_text: str) -> Path:
+    path = tmp_path / "book.txt"
+    path.write_text(tiny_text, encoding="utf-8")
+    return path
+
+
+def begin(book: Path, folder: Path, **settings: object) -> Training:
+    asked = SMALL | settings
+    return Training(prepare([str(book)], folder, configs.resolve(asked), set(asked)).run)
+
+
+def finish(training: Training) -> dict[str, torch.Tensor]:
+    for _ in training:
+        pass
+    return everything(training.run.folder)
+
+
+def everything(folder: Path) -> dict[str, torch.Tensor]:
+    """Every tensor that the newest checkpoint holds: weights and moments."""
+    saved, _ = Run.open(folder).newest()
+    weights = {f"model|{name}": tensor for name, tensor in saved.model_folder.model.state_dict().items()}
+    return weights | saved.moments
+
+
+def figures(folder: Path) -> list[dict[str, float]]:
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in Run.open(folder).reports()]
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("stop", [1, 10, 17, 39])
+def test_a_run_stopped_anywhere_and_resumed_equals_the_unbroken_one_bit_for_bit(book, tmp_path, stop, optimizer):
+    unbroken = finish(begin(book, tmp_path / "a", optimizer=optimizer))
+    for progress in (left := iter(begin(book, tmp_path / "b", optimizer=optimizer))):
+        if progress.step == stop:
+            break
+    left.close()
+    resumed = finish(reopen(tmp_path / "b", {})[0])
+    assert same(unbroken, resumed)
+    assert figures(tmp_path / "a") == figures(tmp_path / "b")
+
+
+def test_a_run_that_lost_its_newest_steps_repeats_them_to_the_same_bits(book, tmp_path):
+    unbroken = finish(begin(book, tmp_path / "a"))
+    steps = iter(begin(book, tmp_path / "b"))
+    for _ in range(29):
+        next(steps)
+    Run.open(tmp_path / "b")  # what a kill leaves: the lock is free, steps since the last save are gone
+    steps.gi_frame.f_locals["self"].saved_step = 29
+    steps.close()
+    resumed, _ = reopen(tmp_path / "b", {})
+    assert resumed.state.step < 29
+    assert same(unbroken, finish(resumed))
+    assert figures(tmp_path / "a") == figures(tmp_path / "b")
+
+
+def test_looking_at_a_run_while_it_trains_does_not_disturb_it(book, tmp_path):
+    quiet = finish(begin(book, tmp_path / "a"))
+    for progress in begin(book, tmp_path / "b", eval_every=3, checkpoint_every=7):
+        progress.lm.generate("x", max_new_tokens=3)
+    assert same(quiet, everything(tmp_path / "b"))
+
+
+def test_the_best_checkpoint_is_kept_and_is_the_one_that_is_read(book, tmp_path, tiny_text):
+    book.write_text(tiny_text[:800], encoding="utf-8")  # so little that it is learned by heart
+    training = begin(book, tmp_path / "a", optimizer="adamw", learning_rate=0.03, steps=150, dropout=0.0)
+    losses = {p.step: p.val["val_loss"] for p in training if p.val}
+    best = min(losses, key=losses.__getitem__)
+    assert best < 120, "the last steps must not be the best for this test to say anything"
+    kept = {int(path.name[5:]) for path in checkpoint_folders(tmp_path / "a")}
+    assert best in kept and 150 in kept and len(kept) == 3
+    lm = inkwright.load(tmp_path / "a")
+    saved = checkpoint.read(tmp_path / "a" / "checkpoints" / f"step-{best:08d}")
+    assert same(lm.model.state_dict(), saved.model_folder.model.state_dict())
+
+
+def test_patience_stops_a_run_that_no_longer_gets_better(book, tmp_path, tiny_text):
+    book.write_text(tiny_text[:800], encoding="utf-8")
+    run = begin(book, tmp_path / "a", optimizer="adamw", learning_rate=0.03, steps=400, dropout=0.0, patience=2)
+    assert [p.step for p in run][-1] < 400
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "state.json", "manifest.json"])
+def test_a_damaged_checkpoint_is_passed_over_and_named(book, tmp_path, name):
+    unbroken = finish(begin(book, tmp_path / "a"))
+    newest = checkpoint_folders(tmp_path / "a")[-1]
+    raw = bytearray((newest / name).read_bytes())
+    raw[len(raw) // 2] ^= 1
+    (newest / name).write_bytes(raw)
+    with pytest.raises(DamagedError, match=name):
+        reopen(tmp_path / "a", {}, strict=True)
+    training, _ = reopen(tmp_path / "a", {})
+    assert name in training.warnings[0] and "resuming from step" in training.warnings[0]
+    assert same(unbroken, finish(training))
+
+
+def test_a_run_with_nothing_intact_says_so_and_lists_what_it_found(book, tmp_path):
+    finish(begin(book, tmp_path / "a"))
+    folders = checkpoint_folders(tmp_path / "a")
+    for path in folders:
+        (path / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match=f"{len(folders)} found, {len(folders)} damaged"):
+        reopen(tmp_path / "a", {})
+    with pytest.raises(ModelError, match="no usable checkpoint"):
+        inkwright.load(tmp_path / "a")
+
+
+def test_going_beyond_the_plan_says_how_the_schedule_continues(book, tmp_path):
+    finish(begin(book, tmp_path / "a"))
+    training, notes = reopen(tmp_path / "a", {"steps": 60})
+    assert any("now ends at step 60 instead of 40" in note for note in notes)
+    finish(training)
+    record = Run.open(tmp_path / "a").record
+    assert record["changes"] == [{"step": 40, "steps": 60}]
+    assert training.state.step == 60
+
+
+def test_resume_refuses_another_shape_and_says_what_may_change(book, tmp_path):
+    finish(begin(book, tmp_path / "a"))
+    with pytest.raises(ModelError, match="--n-layer: 2 -> 3") as refused:
+        reopen(tmp_path / "a", {"n_layer": 3})
+    assert "steps" in str(refused.value.hint)
+
+
+def test_resume_refuses_a_changed_text_until_it_is_accepted(book, tmp_path, tiny_text):
+    finish(begin(book, tmp_path / "a"))
+    book.write_text(tiny_text.replace("e", "o", 1), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"book\.txt is not the text this run was trained on"):
+        reopen(tmp_path / "a", {"steps": 50})
+    training, notes = reopen(tmp_path / "a", {"steps": 50}, accept_new_data=True)
+    assert any("changed text" in note for note in notes)
+    finish(training)
+    assert "fingerprint" in json.dumps(Run.open(tmp_path / "a").record["changes"])
+
+
+def test_resume_finds_a_text_that_was_moved_and_refuses_one_that_is_gone(book, tmp_path):
+    finish(begin(book, tmp_path / "a"))
+    moved = book.rename(tmp_path / "moved.txt")
+    with pytest.raises(TextError, match="no longer there"):
+        reopen(tmp_path / "a", {})
+    reopen(tmp_path / "a", {}, [str(moved)])[0].run.close()
+
+
+def test_a_poisoned_gradient_stops_the_run_and_overwrites_nothing(book, tmp_path):
+    steps = iter(training := begin(book, tmp_path / "a"))
+    for _ in range(20):
+        next(steps)
+    before = everything(tmp_path / "a")
+    with torch.no_grad():
+        training.state.model.tok_emb.weight.fill_(math.nan)
+    with pytest.raises(DivergedError, match=r"became nan at step 20 .* last good: step 20"):
+        for _ in steps:
+            pass
+    assert same(before, everything(tmp_path / "a"))
+
+
+def test_rewind_goes_back_lowers_the_learning_rate_and_finishes(book, tmp_path):
+    training = begin(book, tmp_path / "a", on_nan="rewind")
+    warnings: list[str] = []
+    poisoned = False
+    for progress in training:
+        warnings += progress.warnings
+        if progress.step == 25 and not poisoned:
+            poisoned = True
+            with torch.no_grad():
+                training.state.model.tok_emb.weight.fill_(math.nan)
+    assert training.state.step == 40 and training.state.learning_rate_scale == 0.5
+    assert any("last good: step 20" in warning for warning in warnings)
+    steps = [line["step"] for line in figures(tmp_path / "a")]
+    assert steps == sorted(set(steps))
+
+
+def test_a_learning_rate_far_too_high_never_leaves_a_checkpoint_that_is_not_finite(book, tmp_path):
+    try:
+        finish(begin(book, tmp_path / "a", learning_rate=1e30, optimizer="adamw", grad_clip=0.0))
+    except DivergedError:
+        pass
+    for tensor in everything(tmp_path / "a").values():
+        assert torch.isfinite(tensor).all()
+
+
+def test_a_save_that_fails_is_told_tried_again_and_ends_the_run_at_the_third(book, tmp_path):
+    training = begin(book, tmp_path / "a", eval_every=1000, checkpoint_every=5, steps=400)
+    folder = tmp_path / "a" / "checkpoints"
+    warnings: list[str] = []
+    with pytest.raises(SaveError, match="inkwright resume") as failed:
+        for progress in training:
+            warnings += progress.warnings
+            if progress.step == 12:  # the folder of the checkpoints is suddenly a file
+                folder.rename(tmp_path / "a" / "aside")
+                folder.write_text("")
+    assert sum("failed" in warning for warning in warnings) == 2
+    assert "step 10 is intact" in failed.value.message
+    folder.unlink()
+    (tmp_path / "a" / "aside").rename(folder)
+    again, _ = reopen(tmp_path / "a", {})
+    assert again.state.step == 10
+    again.run.close()
+
+
+def test_a_run_started_from_another_keeps_its_weights_and_learns_new_characters(book, tmp_path, tiny_text):
+    finish(begin(book, tmp_path / "a"))
+    other = tmp_path / "other.txt"
+    other.write_text("Ω" + tiny_text, encoding="utf-8")
+    asked = {"steps": 5, "threads": 1, "dtype": "float32"}
+    prepared = prepare([str(other)], tmp_path / "b", configs.resolve(asked), set(asked), base=tmp_path / "a")
+    old, new = inkwright.load(tmp_path / "a"), inkwright.load(tmp_path / "b")
+    prepared.run.close()
+    V = old.tokenizer.vocab_size
+    assert new.tokenizer.vocab_size == V + 1
+    assert new.tokenizer.encode("Ω").tolist() == [V]
+    assert torch.equal(new.model.state_dict()["tok_emb.weight"][:V], old.model.state_dict()["tok_emb.weight"])
+
+
+def test_two_trainings_cannot_have_one_folder(book, tmp_path):
+    training = begin(book, tmp_path / "a")
+    steps = iter(training)
+    next(steps)
+    with pytest.raises(inkwright.InkwrightError) as refused:
+        reopen(tmp_path / "a", {})
+    assert refused.value.exit_code == 7 and "is being trained by process" in refused.value.message
+    steps.close()
+    reopen(tmp_path / "a", {})[0].run.close()
+
+
+def test_a_run_that_cannot_begin_leaves_nothing_behind(book, tmp_path):
+    with pytest.raises(inkwright.InkwrightError):
+        begin(book, tmp_path / "a", device="cuda:99")
+    assert not (tmp_path / "a").exists()
+
+
+def test_fit_hands_out_a_model_that_talks_and_leaving_the_loop_saves(book, tmp_path):
+    for progress in inkwright.fit(book, tmp_path / "a", **SMALL):
+        if progress.step == 7:
+            assert len(progress.lm.generate("x", max_new_tokens=5)) == 5
+            break
+    del progress
+    import gc
+
+    gc.collect()
+    assert checkpoint_folders(tmp_path / "a")[-1].name == "step-00000007"
+    assert [p.step for p in inkwright.resume(tmp_path / "a", steps=9)] == [8, 9]
+
+
+def test_minutes_become_steps_before_the_first_one(book, tmp_path):
+    training = begin(book, tmp_path / "a", minutes=0.05, steps=10)
+    assert training.config.train.steps > 10
+    training.run.close()
