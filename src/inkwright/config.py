@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from inkwright.errors import SettingError, UsageError, quoted
+from inkwright.errors import ModelError, SettingError, UsageError, quoted
 
 GIBIBYTE = 1024**3
 
@@ -61,6 +61,10 @@ class ModelConfig(Record):
     n_embd: int = Field(default=128, ge=1, le=1_000_000, description="Channels: width of the residual stream")
     block_size: int = Field(default=128, ge=1, le=10_000_000, description="Context: the most tokens the model can see")
     dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of activations dropped in training")
+    activation: Literal["gelu", "gelu_tanh", "relu"] = Field(
+        default="gelu_tanh",
+        description="Of the MLP (classic and lecture): nanoGPT's gelu, GPT-2's gelu_tanh, the lecture's relu",
+    )
     bias: bool = Field(default=False, description="Biases in linear layers and norms (classic only)")
     vocab_size: int = Field(
         default=0, ge=0, description="Number of different tokens: the tokenizer's, never set by hand"
@@ -96,7 +100,7 @@ class TrainConfig(Record):
     )
     batch_size: int = Field(default=16, ge=1, le=10_000_000, description="Windows in a step")
     micro_batch_size: int | None = Field(
-        default=None, ge=1, description="Windows at once, to save memory [default: all of them]"
+        default=None, ge=1, le=10_000_000, description="Windows at once, to save memory [default: all of them]"
     )
     order: Literal["random", "epoch"] = Field(
         default="random", description="Windows at random places, or each once before any comes twice"
@@ -106,7 +110,7 @@ class TrainConfig(Record):
     )
     learning_rate: float = Field(default=4e-3, gt=0, description="Peak learning rate")
     min_learning_rate: float = Field(default=0.0, ge=0, description="Learning rate at the end of the schedule")
-    warmup_steps: int = Field(default=20, ge=0, description="Steps of linear warm-up")
+    warmup_steps: int = Field(default=20, ge=0, le=1_000_000_000, description="Steps of linear warm-up")
     schedule: Literal["cosine", "linear", "constant"] = Field(
         default="linear", description="How the learning rate falls afterwards"
     )
@@ -171,17 +175,17 @@ class SampleConfig(Record):
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "laptop": {},  # the defaults above
     "nanogpt-cpu": dict(
-        alphabet="bare", shape="classic", n_layer=4, n_head=4, n_embd=128, block_size=64, dropout=0.0,
+        alphabet="bare", shape="classic", activation="gelu", n_layer=4, n_head=4, n_embd=128, block_size=64, dropout=0.0,
         steps=2000, batch_size=12, optimizer="adamw", learning_rate=1e-3, min_learning_rate=1e-4, warmup_steps=100,
         schedule="cosine", beta2=0.99,
     ),
     "nanogpt-gpu": dict(
-        alphabet="bare", shape="classic", n_layer=6, n_head=6, n_embd=384, block_size=256, dropout=0.2,
+        alphabet="bare", shape="classic", activation="gelu", n_layer=6, n_head=6, n_embd=384, block_size=256, dropout=0.2,
         steps=5000, batch_size=64, optimizer="adamw", learning_rate=1e-3, min_learning_rate=1e-4, warmup_steps=100,
         schedule="cosine", beta2=0.99,
     ),
     "lecture": dict(
-        alphabet="bare", shape="lecture", n_layer=6, n_head=6, n_embd=384, block_size=256, dropout=0.2,
+        alphabet="bare", shape="lecture", activation="relu", n_layer=6, n_head=6, n_embd=384, block_size=256, dropout=0.2,
         steps=5000, batch_size=64, optimizer="adamw", learning_rate=3e-4, min_learning_rate=3e-4, warmup_steps=0,
         schedule="constant", weight_decay=0.01, beta2=0.999, grad_clip=0.0, eval_every=500, checkpoint_every=500,
     ),
@@ -297,29 +301,46 @@ class ConfigFile(BaseModel):
 def from_file(path: Path) -> ConfigFile:
     """Settings from a TOML file (`learning_rate = 1e-3`, a key a line) or from an earlier run's folder.
 
-    Raises: UsageError   the file does not exist or is not TOML
+    Raises: UsageError   the file does not exist or is not TOML; ModelError   the run's record is damaged
     """
-    if path.is_dir() and (path / "run.json").is_file():
-        record = json.loads((path / "run.json").read_text(encoding="utf-8"))
-        flat = {
-            k: v
-            for section in SECTIONS
-            for k, v in record["config"][section].items()
-            if not (section == "model" and k in HIDDEN)
-        }
-        return ConfigFile(settings=flat, texts=tuple(record["texts"]))
     try:
+        if (path / "run.json").is_file():
+            return _from_run(path)
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise UsageError(f"--config {quoted(path)} is not a regular file", "a TOML file or the folder of a run")
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        reason = (error.strerror or "error").lower() if isinstance(error, OSError) else "not UTF-8"
         raise UsageError(
             f"--config {quoted(path)} cannot be read: {reason}", "a TOML file or the folder of a run"
         ) from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"--config {quoted(path)} is not TOML: {error}", "one `name = value` a line") from None
     texts = table.pop("text", ())
-    return ConfigFile(
-        preset=table.pop("preset", None),
-        texts=(texts,) if isinstance(texts, str) else tuple(texts),
-        settings={name.replace("-", "_"): value for name, value in table.items()},
-    )
+    settings = {name.replace("-", "_"): value for name, value in table.items() if name != "preset"}
+    try:
+        return ConfigFile(
+            preset=table.get("preset"), texts=[texts] if isinstance(texts, str) else texts, settings=settings
+        )
+    except ValidationError as error:
+        name, kind = (
+            ("preset", "a name") if error.errors()[0]["loc"][0] == "preset" else ("text", "a text or a list of them")
+        )
+        raise UsageError(f"--config {quoted(path)}: {name} must be {kind}") from None
+
+
+def _from_run(folder: Path) -> ConfigFile:
+    """What an earlier run was asked for; how many steps fitted into its minutes is known by now."""
+    try:
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        known = settable()
+        flat = {
+            k: v
+            for section in SECTIONS
+            for k, v in record["config"][section].items()
+            if k in known and known[k][0] == section
+        }
+        del flat["minutes"]
+        return ConfigFile(settings=flat, texts=record["texts"])
+    except (ValueError, KeyError, TypeError, AttributeError):  # a ValidationError is a ValueError
+        raise ModelError(f"{quoted(folder.name)} is damaged (run.json: not as written)") from None

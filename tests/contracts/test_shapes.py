@@ -16,6 +16,7 @@ from inkwright.config import ModelConfig, SampleConfig
 from inkwright.model import build
 from inkwright.model.attention import Attention, rotary_table
 from inkwright.model.gpt import MLP, Block, SwiGLU
+from inkwright.model.norm import RMSNorm
 from inkwright.sample.draw import draw, probabilities
 from inkwright.sample.generate import next_logits
 from inkwright.text.windows import Windows
@@ -38,6 +39,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "model.gpt.Block.forward": Block(CLASSIC, 0),
     "model.gpt.GPT.forward": build(GPT),
     "model.ladder.Bigram.forward": build(BIGRAM),
+    "model.norm.RMSNorm.forward": RMSNorm(C),
     "sample.draw.probabilities": lambda logits: probabilities(logits, SampleConfig(top_p=0.9)),
     "sample.draw.draw": lambda probs: draw(probs, torch.Generator()),
     "sample.generate.next_logits": lambda: next_logits(build(GPT), [1, 2, 3], None),

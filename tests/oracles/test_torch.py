@@ -88,14 +88,41 @@ def test_the_modern_mlp_is_silu_of_one_half_times_the_other(tiny_model: Make) ->
     torch.testing.assert_close(mlp(x()), (gate * gate.sigmoid() * up) @ mlp.proj.weight.T, rtol=0, atol=1e-12)
 
 
-def test_rotating_is_multiplying_pairs_of_channels_as_complex_numbers() -> None:
-    hs, base = 8, 10_000.0
-    vectors = torch.randn(1, 1, T, hs, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+def turned(vectors: Tensor, base: float = 10_000.0) -> Tensor:
+    """(..., T, hs): channels i and i + hs/2 as one complex number, turned by position x base^(-2i/hs)."""
+    hs = vectors.shape[-1]
     pairs = torch.complex(*vectors.chunk(2, -1))
-    angles = torch.arange(T)[:, None] / base ** (torch.arange(hs // 2, dtype=torch.float64) * 2 / hs)
-    turned = pairs * torch.polar(torch.ones_like(angles), angles)
-    found = rotate(vectors, rotary_table(T, hs, base).double())
-    torch.testing.assert_close(found, torch.cat([turned.real, turned.imag], -1), rtol=0, atol=1e-5)
+    angles = torch.arange(vectors.shape[-2])[:, None] / base ** (torch.arange(hs // 2, dtype=torch.float64) * 2 / hs)
+    found = pairs * torch.polar(torch.ones_like(angles), angles)
+    return torch.cat([found.real, found.imag], -1)
+
+
+def test_rotating_is_multiplying_pairs_of_channels_as_complex_numbers() -> None:
+    vectors = torch.randn(1, 1, T, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    found = rotate(vectors, rotary_table(T, 8, 10_000.0).double())
+    torch.testing.assert_close(found, turned(vectors), rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_modern_block_is_the_formulas_of_qwen3(tiny_model: Make) -> None:
+    """Normed, queries and keys normed again head by head and turned, softmax by hand, SwiGLU."""
+    model = tiny_model("modern", block_size=T)
+    block = block_of(model)
+
+    def rms(layer: nn.Module, x: Tensor) -> Tensor:
+        return x / (x.square().mean(-1, keepdim=True) + 1e-6).sqrt() * layer.weight
+
+    def split(x: Tensor) -> Tensor:
+        return x.view(2, T, 4, 8).transpose(1, 2)
+
+    attn, normed = block.attn, rms(block.ln_1, x())
+    q, k, v = (split(normed @ part.weight.T) for part in (attn.q, attn.k, attn.v))
+    scores = turned(rms(attn.q_norm, q)) @ turned(rms(attn.k_norm, k)).mT / math.sqrt(8)
+    wei = scores.masked_fill(MASK, -math.inf).softmax(-1)
+    middle = x() + (wei @ v).transpose(1, 2).reshape(2, T, C) @ attn.proj.weight.T
+    assert isinstance(model, GPT) and model.rotary is not None
+    expected = middle + block.mlp(rms(block.ln_2, middle))
+    torch.testing.assert_close(block(x(), model.rotary), expected, rtol=0, atol=1e-5)
 
 
 @dataclass

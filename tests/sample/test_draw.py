@@ -75,8 +75,8 @@ def test_ties_are_broken_alike_among_many() -> None:
 
 
 @given(
-    logits=st.lists(st.floats(-50, 50) | st.just(-math.inf), min_size=1, max_size=8).filter(
-        lambda x: max(x) > -math.inf
+    logits=st.lists(st.integers(-50, 50).map(float) | st.just(-math.inf), min_size=1, max_size=8).filter(
+        lambda logits: max(logits) > -math.inf
     ),
     temperature=st.floats(0, 5),
     top_k=st.integers(0, 9),
@@ -123,6 +123,14 @@ def test_a_token_without_probability_is_never_drawn_wherever_it_stands() -> None
     probs = torch.tensor([0.0, 0.5, 0.0, 0.5, 0.0], dtype=torch.float64)
     rng = torch.Generator().manual_seed(1)
     assert {draw(probs, rng) for _ in range(500)} == {1, 3}
+
+
+@pytest.mark.parametrize(("number", "token"), [(0.0, 1), (0.5 - 2**-53, 1), (0.5, 3), (1 - 2**-53, 3)])
+def test_the_smallest_and_the_largest_number_draw_a_token_that_is_possible(
+    number: float, token: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "rand", lambda *shape, **how: torch.tensor(number, dtype=torch.float64))
+    assert draw(torch.tensor([0.0, 0.5, 0.0, 0.5, 0.0], dtype=torch.float64), torch.Generator()) == token
 
 
 def test_the_same_generator_state_draws_the_same_token() -> None:

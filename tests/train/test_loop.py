@@ -74,7 +74,7 @@ def one_batch() -> OneBatch:
 def test_a_model_learns_one_batch_by_heart(
     shape: str, optimizer: str, one_batch: OneBatch, tiny_config: Config
 ) -> None:
-    how = TrainConfig(steps=150, batch_size=4, learning_rate=0.01, warmup_steps=10, optimizer=optimizer)  # type: ignore[arg-type]
+    how = TrainConfig(steps=70, batch_size=4, learning_rate=0.02, warmup_steps=5, optimizer=optimizer)  # type: ignore[arg-type]
     state = fresh(tiny_config(shape, block_size=8), how)
     losses = [report.loss for report in train(state, one_batch, how)]  # type: ignore[arg-type]
     idx, targets = one_batch.batch

@@ -6,6 +6,8 @@ lecture   as the lecture wrote it: ReLU, biases everywhere but in q, k and v, a 
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +22,13 @@ from inkwright.model.norm import norm
 ROPE_BASE = 10_000.0
 
 
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": F.gelu,
+    "gelu_tanh": partial(F.gelu, approximate="tanh"),
+    "relu": F.relu,
+}
+
+
 class MLP(nn.Module):
     """Each position thinks on its own about what it gathered."""
 
@@ -28,12 +37,11 @@ class MLP(nn.Module):
         bias = config.bias or config.shape == "lecture"
         self.fc = nn.Linear(config.n_embd, 4 * config.n_embd, bias=bias)
         self.proj = nn.Linear(4 * config.n_embd, config.n_embd, bias=bias)
-        self.rectified = config.shape == "lecture"
+        self.activation = ACTIVATIONS[config.activation]
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: (B, T, C) -> (B, T, C)"""
-        hidden = self.fc(x)
-        return self.proj(F.relu(hidden) if self.rectified else F.gelu(hidden, approximate="tanh"))
+        return self.proj(self.activation(self.fc(x)))
 
 
 class SwiGLU(nn.Module):

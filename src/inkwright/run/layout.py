@@ -48,6 +48,7 @@ def rows(config: ModelConfig) -> Iterator[Row]:
                 )
 
 
+ACTIVATION = {"gelu": "gelu", "gelu_tanh": "gelu_new", "relu": "relu"}  # ours -> transformers' name
 MODERN_BLOCK = {
     "input_layernorm": "ln_1", "post_attention_layernorm": "ln_2",
     "self_attn.q_proj": "attn.q", "self_attn.k_proj": "attn.k", "self_attn.v_proj": "attn.v", "self_attn.o_proj": "attn.proj",
@@ -117,13 +118,15 @@ def stock_config(config: ModelConfig, end_id: int | None) -> dict[str, Any]:
     if shared["model_type"] == "gpt2":
         return shared | {
             "architectures": ["GPT2LMHeadModel"], "n_positions": config.block_size, "n_ctx": config.block_size,
-            "n_embd": config.n_embd, "n_layer": config.n_layer, "n_head": config.n_head, "activation_function": "gelu_new",
+            "n_embd": config.n_embd, "n_layer": config.n_layer, "n_head": config.n_head,
+            "activation_function": ACTIVATION[config.activation],
             "layer_norm_epsilon": 1e-5, "resid_pdrop": config.dropout, "embd_pdrop": config.dropout,
             "attn_pdrop": config.dropout, "tie_word_embeddings": True,
         }  # fmt: skip
     if shared["model_type"] == "qwen3":
         return shared | {
-            "architectures": ["Qwen3ForCausalLM"], "hidden_size": config.n_embd, "intermediate_size": hidden_size(config),
+            "architectures": ["Qwen3ForCausalLM"], "hidden_size": config.n_embd,
+            "intermediate_size": hidden_size(config),
             "num_hidden_layers": config.n_layer, "num_attention_heads": config.n_head,
             "num_key_value_heads": config.n_head, "head_dim": config.head_size, "hidden_act": "silu",
             "max_position_embeddings": config.block_size, "rms_norm_eps": 1e-6, "rope_theta": ROPE_BASE,
@@ -131,6 +134,9 @@ def stock_config(config: ModelConfig, end_id: int | None) -> dict[str, Any]:
             "attention_bias": False, "attention_dropout": config.dropout, "tie_word_embeddings": False,
         }  # fmt: skip
     return shared
+
+
+OURS: Any = {stock: ours for ours, stock in ACTIVATION.items()}
 
 
 def our_config(stock: Mapping[str, Any]) -> ModelConfig:
@@ -144,7 +150,8 @@ def our_config(stock: Mapping[str, Any]) -> ModelConfig:
     try:
         if kind == "gpt2":
             config = ModelConfig(
-                shape="classic", bias=True, n_layer=stock["n_layer"], n_head=stock["n_head"], n_embd=stock["n_embd"],
+                shape="classic", bias=True, activation=OURS[stock.get("activation_function", "gelu_new")],
+                n_layer=stock["n_layer"], n_head=stock["n_head"], n_embd=stock["n_embd"],
                 block_size=stock["n_positions"], vocab_size=stock["vocab_size"],
             )  # fmt: skip
         elif kind == "qwen3":
@@ -155,7 +162,7 @@ def our_config(stock: Mapping[str, Any]) -> ModelConfig:
         else:
             raise ModelError(f"a {kind!r} model is not one Inkwright reads", "it reads gpt2, qwen3 and its own")
     except KeyError as missing:
-        raise ModelError(f"config.json has no {missing}") from None
+        raise ModelError(f"config.json: Inkwright cannot use it without, or with, {missing}") from None
     ours = stock_config(config, None)
     free = {"inkwright", "architectures", "bos_token_id", "eos_token_id", "torch_dtype", "dtype", "rope_theta"} | {
         name for name in ours if name.endswith(("pdrop", "dropout", "n_ctx"))

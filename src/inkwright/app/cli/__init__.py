@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     debug = "--debug" in arguments
     console.prepare_streams()
     code = run([a for a in arguments if a != "--debug"], debug)
-    with contextlib.suppress(BrokenPipeError, ValueError):
+    with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
     sys.stdout = open(os.devnull, "w")  # a reader that left early is no error worth a message at exit  # noqa: SIM115
     sys.exit(code)
@@ -79,6 +79,12 @@ def run(arguments: list[str], debug: bool = False) -> int:
     except MemoryError:
         console.complain(MachineError("this machine has not enough memory for that", "a smaller model, batch or text"))
         return 5
+    except OSError as error:
+        if debug:
+            traceback.print_exc()
+        place = f"{quoted(error.filename)}: " if error.filename is not None else ""
+        console.complain(MachineError(place + (error.strerror or str(error)).lower()))
+        return 5
     except Exception as error:
         if debug:
             raise
@@ -96,8 +102,10 @@ def usage_error(error: CycloptsError, arguments: Sequence[str]) -> InkwrightErro
     message = str(error).replace(STDIN, "-").strip().splitlines()[0]
     head, _, suggestion = message.partition(" Did you mean ")
     if isinstance(error, cyclopts.CoercionError) and error.argument is not None and error.token is not None:
-        name = error.argument.name.lstrip("-")
-        head = f"--{name} cannot be {quoted(error.token.value)!r}"
+        kind = "a whole number" if error.argument.hint is int else "another kind of value"
+        head = f"{error.argument.name} must be {kind} (got {quoted(error.token.value) or 'nothing'})"
+    elif isinstance(error, cyclopts.UnusedCliTokensError) and error.unused_tokens:
+        head = f"too many arguments: {quoted(' '.join(error.unused_tokens).replace(STDIN, '-'))}"
     head = head.rstrip(".")
     verb = next((a for a in arguments if not a.startswith("-")), "")
     hint = f"did you mean {suggestion.split('?')[0]}?" if suggestion else f"inkwright {verb} --help".replace("  ", " ")

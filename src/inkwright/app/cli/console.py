@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import math
+import os
 import sys
 from collections.abc import Iterable
 from typing import Any, TextIO
@@ -13,13 +14,21 @@ from rich.console import Console
 from inkwright.errors import InkwrightError
 
 
+class _Console(Console):
+    """Rich's, except that it leaves the exit code to us."""
+
+    def on_broken_pipe(self) -> None:
+        """Let the reader that left be noticed where every other error is."""
+        raise BrokenPipeError
+
+
 class Output:
     """Where a verb prints."""
 
     def __init__(self, as_json: bool = False) -> None:
         self.as_json = as_json
         self.stream: TextIO = sys.stderr if as_json else sys.stdout
-        self.rich = Console(file=self.stream, highlight=False, markup=False, soft_wrap=True)
+        self.rich = _Console(file=self.stream, highlight=False, markup=False, soft_wrap=True)
 
     def say(self, text: str = "") -> None:
         """A line for people."""
@@ -58,6 +67,7 @@ def _tell(kind: str, message: str, hint: str | None) -> None:
 
 def prepare_streams() -> None:
     """Write UTF-8, except to a terminal that says it speaks something else; never fail over one character."""
+    sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")

@@ -15,6 +15,11 @@ STDIN = "<stdin>"
 NAMES = {"max_new_tokens": "tokens"}
 """Fields whose flag has another name."""
 
+RIVALS = {"minutes": "steps", "steps": "minutes"}
+"""Two ways to say one thing: the one that was said later, nearer to the command, wins."""
+
+SAMPLING = configs.SampleConfig.model_fields
+
 GROUPS = {
     section: Group(f"{title} settings", sort_key=i)
     for i, (section, title) in enumerate(
@@ -45,10 +50,13 @@ SampleFlags = _model(
 
 def sample_config(flags: BaseModel) -> configs.SampleConfig:
     """The record that the flags of `sample` describe."""
-    return configs.build(
-        configs.SampleConfig,
-        {name: getattr(flags, NAMES.get(name, name)) for name in configs.SampleConfig.model_fields},
-    )
+    values = {name: getattr(flags, NAMES.get(name, name)) for name in configs.SampleConfig.model_fields}
+    return configs.build(configs.SampleConfig, values | {"stop": tuple(as_given(text) for text in values["stop"])})
+
+
+def as_given(text: Any) -> Any:
+    """A value as the person wrote it: a lone - was renamed for the parser."""
+    return "-" if text == STDIN else text
 
 
 def flag(setting: str) -> str:
@@ -58,14 +66,19 @@ def flag(setting: str) -> str:
 
 def in_flags(error: InkwrightError) -> InkwrightError:
     """The same error, with a setting called by its flag."""
-    if isinstance(error, SettingError):
+    if isinstance(error, SettingError) and error.setting in Flags.model_fields.keys() | SAMPLING.keys() | {"count"}:
         return InkwrightError(f"{flag(error.setting)} {error.problem}", error.hint)
     return error
 
 
 def gather(flags: BaseModel | None, config: str | None) -> configs.ConfigFile:
     """All that was set, by a flag, by the environment or in a file, in that order."""
-    file = configs.from_file(Path(config)) if config else configs.ConfigFile(settings={})
-    given = {name: getattr(flags, name) for name in flags.model_fields_set} if flags else {}
-    settings = {**file.settings, **configs.from_environment(), **given}
+    file = configs.from_file(Path(config)) if config is not None else configs.ConfigFile(settings={})
+    given = {name: as_given(getattr(flags, name)) for name in flags.model_fields_set} if flags else {}
+    settings: dict[str, Any] = {}
+    for layer in (file.settings, configs.from_environment(), given):
+        for name, rival in RIVALS.items():
+            if name in layer:
+                settings.pop(rival, None)
+        settings |= layer
     return file.model_copy(update={"settings": settings})
