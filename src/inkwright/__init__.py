@@ -8,14 +8,15 @@
 
 from typing import TYPE_CHECKING, Any
 
+from inkwright.version import __version__
+
 if TYPE_CHECKING:
     from inkwright.api import fit, load, resume
     from inkwright.errors import InkwrightError
     from inkwright.language_model import LanguageModel, Scores
     from inkwright.session.training import Progress
 
-__version__ = "0.1.0"
-__all__ = ["InkwrightError", "LanguageModel", "Progress", "Scores", "fit", "load", "resume"]
+__all__ = ["InkwrightError", "LanguageModel", "Progress", "Scores", "__version__", "fit", "load", "resume"]
 
 _HOMES = {
     "InkwrightError": "errors",

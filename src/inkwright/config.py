@@ -76,9 +76,12 @@ class ModelConfig(Record):
         return self.n_embd // self.n_head
 
     @model_validator(mode="after")
-    def _heads_divide_the_width(self) -> Self:
+    def _parts_fit_together(self) -> Self:
         if self.model != "gpt":
             return self
+        if self.shape == "modern" and (self.bias or self.activation != "gelu_tanh"):
+            setting = "bias" if self.bias else "activation"
+            raise SettingError(setting, "is not for --shape modern, which has SwiGLU and no biases", "--shape classic")
         step = self.n_head * (2 if self.shape == "modern" else 1)  # RoPE turns channels in pairs
         if self.n_embd % step:
             below, above = self.n_embd // step * step, -(-self.n_embd // step) * step
@@ -320,7 +323,7 @@ def from_file(path: Path) -> ConfigFile:
     settings = {name.replace("-", "_"): value for name, value in table.items() if name != "preset"}
     try:
         return ConfigFile(
-            preset=table.get("preset"), texts=[texts] if isinstance(texts, str) else texts, settings=settings
+            preset=table.get("preset"), texts=(texts,) if isinstance(texts, str) else texts, settings=settings
         )
     except ValidationError as error:
         name, kind = (

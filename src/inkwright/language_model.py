@@ -120,9 +120,12 @@ class LanguageModel:
 
 
 def split_at_stop(text: str, stops: tuple[str, ...]) -> tuple[str, str, bool]:
-    """What may be shown of `text`, what must wait because it could begin a stop text, and whether one was found."""
-    found = [at for stop in stops if stop and (at := text.find(stop)) >= 0]
+    """What may be shown of `text`, what must wait because it could begin a stop text, and whether one was found.
+
+    The first to be complete counts, and of two that end together the longer: wherever the text is cut into pieces.
+    """
+    found = [(at + len(stop), at) for stop in stops if stop and (at := text.find(stop)) >= 0]
     if found:
-        return text[: min(found)], "", True
+        return text[: min(found)[1]], "", True
     wait = max((n for stop in stops for n in range(1, len(stop)) if text.endswith(stop[:n])), default=0)
     return text[: len(text) - wait], text[len(text) - wait :], False

@@ -40,7 +40,7 @@ def publish(folder: Path, files: Mapping[str, Content], facts: Mapping[str, Any]
     """Write `files` as the new folder `folder`, whole or not at all; `facts` go into its manifest, which is returned.
 
     Order: each file written and synced, the manifest last, the folder synced, one rename, the parent synced, and all of
-    it read back. A folder that is already there (one found damaged) is set aside first.
+    it read back. A folder that is already there (one found damaged) is set aside first, and put back if this fails.
 
     Raises: SaveError   nothing has changed on the disk
     """
@@ -51,22 +51,30 @@ def publish(folder: Path, files: Mapping[str, Content], facts: Mapping[str, Any]
         sums = {name: _write_synced(draft / name, content) for name, content in files.items()}
         _write_synced(draft / MANIFEST, _sealed({**facts, "files": sums}))
         _sync_folder(draft)
-        if folder.exists():
-            set_aside(folder)
-        draft.rename(folder)
-        _sync_folder(folder.parent)
+        return _put_in_place(draft, folder)
     except BaseException as error:
         shutil.rmtree(draft, ignore_errors=True)
         if isinstance(error, OSError):
             raise SaveError(*explain(error, folder)) from error
         raise
+
+
+def _put_in_place(draft: Path, folder: Path) -> dict[str, Any]:
+    """Give a finished draft its name and read it back; what stood under that name stands there again if that fails."""
+    aside = set_aside(folder) if folder.exists() else None
     try:
+        draft.rename(folder)
+        _sync_folder(folder.parent)
         return verify(folder)
-    except DamagedError as error:
-        set_aside(folder)
-        raise SaveError(
-            f"what was written to {folder} reads back differently ({error.message})", "check the disk"
-        ) from None
+    except BaseException as error:
+        if not draft.exists():
+            set_aside(folder) if isinstance(error, DamagedError) else folder.rename(draft)
+        if aside is not None:
+            aside.rename(folder)
+        if isinstance(error, DamagedError | MachineError):
+            message = f"what was written to {folder} reads back differently ({error.message})"
+            raise SaveError(message, "check the disk") from None
+        raise
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -113,32 +121,47 @@ def json_line(line: Mapping[str, Any]) -> bytes:
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The whole lines of a record, oldest first; a torn one ends it."""
     lines: list[dict[str, Any]] = []
-    for raw in path.read_bytes().splitlines(keepends=True) if path.exists() else []:
+    for raw in path.read_bytes().split(b"\n")[:-1] if path.is_file() else []:
         try:
-            lines.append(json.loads(raw)) if raw.endswith(b"\n") else None
+            line = json.loads(raw)
         except ValueError:
             break
+        if not isinstance(line, dict):
+            break
+        lines.append(cast(dict[str, Any], line))
     return lines
 
 
-def set_aside(folder: Path) -> None:
+def set_aside(folder: Path) -> Path:
     """Rename a damaged folder so that it is never a candidate again, and kept until the next good save."""
-    folder.rename(folder.with_name(f".damaged-{folder.name}-{secrets.token_hex(4)}"))
+    return folder.rename(folder.with_name(f".damaged-{folder.name}-{secrets.token_hex(4)}"))
 
 
 def remove(folder: Path) -> None:
-    """Take a folder away: out of sight by one rename first, then its files."""
+    """Take a folder away: out of sight by one rename first, then its files.
+
+    Raises: MachineError
+    """
     doomed = folder.with_name(f".del-{secrets.token_hex(4)}")
-    folder.rename(doomed)
-    _sync_folder(folder.parent)
+    try:
+        folder.rename(doomed)
+        _sync_folder(folder.parent)
+    except OSError as error:
+        raise MachineError(*explain(error, folder)) from error
     shutil.rmtree(doomed, ignore_errors=True)
 
 
 def sweep(parent: Path, *prefixes: str) -> None:
-    """Take away what an interrupted process left behind. Only for whoever holds the lock."""
-    for path in parent.iterdir() if parent.is_dir() else ():
-        if path.name.startswith(prefixes):
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    """Take away what an interrupted process left behind. Only for whoever holds the lock.
+
+    Raises: MachineError
+    """
+    try:
+        for path in parent.iterdir() if parent.is_dir() else ():
+            if path.name.startswith(prefixes):
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    except OSError as error:
+        raise MachineError(*explain(error, parent)) from error
 
 
 def make_folder(path: Path) -> None:
@@ -240,9 +263,12 @@ def _read_regular(path: Path) -> bytes:
         if not stat.S_ISREG(path.lstat().st_mode):
             raise DamagedError(f"{path.parent.name} is damaged ({path.name}: not a regular file)")
         return path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise DamagedError(f"{path.parent.name} is damaged ({path.name}: missing)") from None
     except OSError as error:
+        if error.errno in (errno.EIO, errno.ELOOP):
+            reason = (error.strerror or str(error)).lower()
+            raise DamagedError(f"{path.parent.name} is damaged ({path.name}: {reason})") from None
         raise MachineError(f"cannot read {quoted(path)}: {(error.strerror or str(error)).lower()}") from None
 
 

@@ -11,7 +11,7 @@ import pytest
 import inkwright
 
 NUMBERS = {
-    "errors": 0,
+    "errors": 0, "version": 0,
     "config": 1, "interrupt": 1, "randomness": 1, "storage": 1,
     "text": 2, "model": 2,
     "train": 3, "sample": 3, "lens": 3,

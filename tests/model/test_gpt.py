@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from inkwright.config import ModelConfig, change, resolve
-from inkwright.errors import ContextOverflow, SettingError
+from inkwright.errors import ContextOverflow, SettingError, SettingError
 from inkwright.model import MODELS, LogitModel, build
 from inkwright.model.attention import rotary_table, rotate
 from inkwright.model.gpt import hidden_size
@@ -43,7 +43,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(model_name
 
 @pytest.mark.parametrize("bias", [False, True])
 def test_fresh_weights_are_as_wide_as_the_table_says(shape: str, bias: bool, tiny_config: Config) -> None:
-    config = tiny_config(shape, n_embd=64, vocab_size=200, block_size=100, bias=bias)
+    config = tiny_config(shape, n_embd=64, vocab_size=200, block_size=100, bias=bias and shape != "modern")
     for name, weight in build(config, 2).named_parameters():
         if weight.ndim == 1:
             assert (weight == (0 if name.endswith("bias") else 1)).all(), name
@@ -85,7 +85,7 @@ def test_biases_are_where_the_shape_has_them(tiny_config: Config) -> None:
         return {name.removeprefix("blocks.0.") for name in names if name.endswith("bias") and ".1." not in name}
 
     everywhere = {"attn.q", "attn.k", "attn.v", "attn.proj", "mlp.fc", "mlp.proj", "ln_1", "ln_2", "ln_f"}
-    assert biased("modern", bias=True) == biased("classic") == set()
+    assert biased("modern") == biased("classic") == set()
     assert biased("classic", bias=True) == {f"{name}.bias" for name in everywhere}
     assert biased("lecture") == {f"{name}.bias" for name in everywhere - {"attn.q", "attn.k", "attn.v"} | {"lm_head"}}
 
@@ -148,3 +148,9 @@ def test_dropout_draws_in_training_and_never_in_evaluation(shape: str, tiny_mode
     assert torch.equal(model(idx), model(idx))
     model.train()
     assert not torch.equal(model(idx), model(idx))
+
+
+@pytest.mark.parametrize("given", [{"bias": True}, {"activation": "relu"}])
+def test_a_part_that_the_modern_shape_does_not_have_is_refused_and_not_ignored(given: dict, tiny_config: Config) -> None:
+    with pytest.raises(SettingError, match="not for --shape modern"):
+        tiny_config("modern", **given)

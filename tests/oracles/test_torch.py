@@ -44,11 +44,22 @@ def torch_attention(block: Block) -> nn.MultiheadAttention:
     return attention.eval()
 
 
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": lambda x: x * 0.5 * (1 + torch.erf(x / math.sqrt(2))),
+    "gelu_tanh": lambda x: 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+    "relu": lambda x: x.clamp(min=0),
+}
+"""As printed by Hendrycks and Gimpel 2016, section 2, and by Nair and Hinton 2010."""
+
+
 @pytest.mark.parametrize("name", ["classic", "lecture"])
 @pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @torch.no_grad()
-def test_a_block_is_torchs_attention_between_two_norms_and_an_mlp(name: str, bias: bool, tiny_model: Make) -> None:
-    block = block_of(tiny_model(name, bias=bias))
+def test_a_block_is_torchs_attention_between_two_norms_and_an_mlp(
+    name: str, bias: bool, activation: str, tiny_model: Make
+) -> None:
+    block = block_of(tiny_model(name, bias=bias, activation=activation))
     attention = torch_attention(block)
 
     def norm(layer: nn.Module, x: Tensor) -> Tensor:
@@ -58,14 +69,10 @@ def test_a_block_is_torchs_attention_between_two_norms_and_an_mlp(name: str, bia
             0 if layer.bias is None else layer.bias
         )
 
-    def gelu(x: Tensor) -> Tensor:
-        """As printed by Hendrycks and Gimpel 2016, section 2."""
-        return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
-
     normed = norm(block.ln_1, x())
     middle = x() + attention(normed, normed, normed, attn_mask=MASK, need_weights=False)[0]
     hidden = block.mlp.fc(norm(block.ln_2, middle))
-    expected = middle + block.mlp.proj(hidden.clamp(min=0) if name == "lecture" else gelu(hidden))
+    expected = middle + block.mlp.proj(ACTIVATIONS[activation](hidden))
     torch.testing.assert_close(block(x()), expected, rtol=0, atol=1e-10)
 
 

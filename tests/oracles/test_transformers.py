@@ -27,7 +27,12 @@ pytestmark = [
 
 Make = Callable[..., LogitModel]
 KINDS = ["char", "byte", "bpe"]
-MODELS = [("classic", False), ("classic", True), ("modern", False)]
+MODELS: dict[str, dict[str, Any]] = {
+    "classic": {"shape": "classic"},
+    "classic-bias": {"shape": "classic", "bias": True},
+    "classic-gelu": {"shape": "classic", "activation": "gelu"},
+    "modern": {"shape": "modern"},
+}
 HOSTILE = [
     " two  spaces ", "\n\n new lines\r\n\t", "é e\u0301 ñ", "👩‍👩‍👧 emoji", "<|endoftext|>", "a<|endoftext|> b",
     "don't , stop .", "<0x41>", "中文", "\u00a0\u2028", "x",
@@ -56,10 +61,10 @@ def tokenizer(request: pytest.FixtureRequest, tiny_text: str) -> Tokenizer:
     return tokenizer_of(request.param, tiny_text[:5000])
 
 
-@pytest.fixture(params=MODELS, ids=["classic", "classic-bias", "modern"])
+@pytest.fixture(params=MODELS)
 def ours(request: pytest.FixtureRequest, tokenizer: Tokenizer, tiny_model: Make) -> LogitModel:
-    shape, bias = request.param
-    return tiny_model(shape, torch.float32, bias=bias, vocab_size=tokenizer.vocab_size, block_size=64)
+    how = dict(MODELS[request.param])
+    return tiny_model(how.pop("shape"), torch.float32, vocab_size=tokenizer.vocab_size, block_size=64, **how)
 
 
 @pytest.fixture
@@ -191,6 +196,7 @@ def test_rows_of_padding_in_a_stock_model_are_never_drawn(tmp_path: Path) -> Non
     ("make", "changes"),
     [
         (stock_gpt2, {"activation_function": "relu"}),
+        (stock_gpt2, {"activation_function": "silu"}),
         (stock_gpt2, {"n_inner": 64}),
         (stock_gpt2, {"layer_norm_epsilon": 1e-3}),
         (stock_gpt2, {"tie_word_embeddings": False}),

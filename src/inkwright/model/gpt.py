@@ -2,7 +2,7 @@
 
 classic   GPT-2's parts: learned positions, LayerNorm, GELU, one matrix for reading and writing tokens
 modern    Qwen3's parts: rotary positions, RMSNorm, queries and keys normalised, SwiGLU, no biases
-lecture   as the lecture wrote it: ReLU, biases everywhere but in q, k and v, a head of its own
+lecture   as the lecture wrote it: biases everywhere but in q, k and v, a head of its own; ReLU in its preset
 """
 
 import math

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from inkwright.config import ModelConfig, RunConfig
+from inkwright.errors import quoted
 from inkwright.run.layout import model_type
 
 CARD = """---
@@ -58,7 +59,7 @@ def card(config: RunConfig, tokens: dict[str, Any], step: int, parameters: int, 
         name=tokens["name"],
         characters=tokens["train"]["characters"],
         val_characters=tokens["val"]["characters"],
-        split=config.text.val or f"split: {config.text.split}",
+        split=quoted(config.text.val) if config.text.val else f"split: {config.text.split}",
         fingerprint=tokens["fingerprint"],
         tokenizer=config.text.tokenizer + (", bare alphabet" if config.text.alphabet == "bare" else ""),
         vocab_size=config.model.vocab_size,

@@ -1,17 +1,18 @@
 """A run folder: begin one, open one, find its checkpoints, keep its records. Knows bytes and names, no training."""
 
 import contextlib
+import math
 import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from inkwright import storage
 from inkwright.config import RunConfig
-from inkwright.errors import DamagedError, ModelError, OccupiedError
+from inkwright.errors import DamagedError, ModelError, OccupiedError, quoted
 from inkwright.run import checkpoint, lock, model_folder
 from inkwright.run.checkpoint import Checkpoint
 from inkwright.run.model_folder import ModelFolder
@@ -22,10 +23,13 @@ KEEP = 2  # newest checkpoints kept, besides the best
 class Run:
     """One training's folder. Opened for writing it is locked until `close`."""
 
-    def __init__(self, folder: Path, record: dict[str, Any], held: IO[bytes] | None = None) -> None:
+    def __init__(
+        self, folder: Path, record: dict[str, Any], held: IO[bytes] | None = None, before: Collection[str] = ()
+    ) -> None:
         self.folder = folder
         self.record = record
         self._held = held
+        self._before = before  # what was in the folder when it was claimed: not ours to take away
 
     # ------------------------------------------------------------ beginning and opening
 
@@ -35,19 +39,18 @@ class Run:
 
         Raises: OccupiedError   it holds a run, or another process is about to; MachineError
         """
-        if folder.exists() and not folder.is_dir():
-            raise OccupiedError(f"{folder} is a file", "give another --run folder")
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise OccupiedError(f"{quoted(folder)} is a file", "give another --run folder")
+        before = set(os.listdir(folder)) if folder.is_dir() and os.access(folder, os.R_OK) else set[str]()
         storage.make_folder(folder)
         held = lock.acquire(folder)
-        if (folder / "run.json").exists():
+        try:
+            _refuse_occupied(folder)
+            run = cls(folder, {}, held, before)
+            run.sweep()
+        except BaseException:
             held.close()
-            steps = [step_of(path) for path in checkpoint_folders(folder)]
-            raise OccupiedError(
-                f"{folder} already holds a run" + (f" at step {max(steps):,}" if steps else ""),
-                f"inkwright resume {folder}, or another --run folder",
-            )
-        run = cls(folder, {}, held)
-        run.sweep()
+            raise
         return run
 
     def begin(self, record: dict[str, Any], config: RunConfig) -> None:
@@ -68,11 +71,12 @@ class Run:
 
         Raises: ModelError   this is no run, or its record is damaged
         """
-        if not (folder / "run.json").exists():
+        if not os.path.exists(folder / "run.json"):
             begun = any(folder.glob(".lock")) or (folder / "tokens").is_dir()
             if begun:
                 raise ModelError(
-                    f"{folder} was stopped before the run was written down", "start it again with inkwright train"
+                    f"{quoted(folder)} was stopped before the run was written down",
+                    "start it again with inkwright train",
                 )
             raise not_a_model(folder)
         return cls(folder, storage.read_record(folder / "run.json"))
@@ -100,7 +104,7 @@ class Run:
 
     def abandon(self) -> None:
         """Take away a run that could not begin, and its folder if nothing else is in it."""
-        for name in ("tokens", "checkpoints", "metrics.jsonl", ".lock"):
+        for name in {"tokens", "checkpoints", "metrics.jsonl", ".lock"}.difference(self._before):
             path = self.folder / name
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
         self.close()
@@ -146,7 +150,7 @@ class Run:
     def forget_after(self, step: int) -> None:
         """Drop the reports of steps that will be done again, and a torn last line."""
         path = self.folder / "metrics.jsonl"
-        kept = [line for line in self.reports() if line["step"] <= step]
+        kept = [line for line in self.reports() if line.get("step", math.inf) <= step]
         storage.replace(path, b"".join(storage.json_line(line) for line in kept))
 
     # ------------------------------------------------------------ checkpoints
@@ -170,6 +174,19 @@ class Run:
         return _first_intact(self.folder, reversed(checkpoint_folders(self.folder)), checkpoint.read)
 
 
+def _refuse_occupied(folder: Path) -> None:
+    steps = [step_of(path) for path in checkpoint_folders(folder)]
+    if (folder / "run.json").exists():
+        raise OccupiedError(
+            f"{quoted(folder)} already holds a run" + (f" at step {max(steps):,}" if steps else ""),
+            f"inkwright resume {folder}, or another --run folder",
+        )
+    if any(steps):  # step 0 alone is what a run leaves that was stopped before it began
+        raise OccupiedError(
+            f"{quoted(folder)} holds checkpoints of a run that lost its run.json", "give another --run folder"
+        )
+
+
 def checkpoint_folders(folder: Path) -> list[Path]:
     """The checkpoints of a run by step, oldest first; whether they are whole is not looked at."""
     return sorted(path for path in folder.glob("checkpoints/step-*") if path.name[5:].isdigit())
@@ -185,11 +202,13 @@ def read_model(folder: Path, strict: bool = False) -> tuple[ModelFolder, Path, l
 
     Raises: ModelError   nothing usable there, or with `strict` anything damaged
     """
-    if folder.is_file():
+    if os.path.isfile(folder):
         if folder.suffix in (".pt", ".pth", ".pkl", ".ckpt", ".bin"):
-            raise ModelError(f"{folder.name} is a pickle file, which can run code; it was not opened", "give a folder")
-        raise ModelError(f"{folder} is a file, not a run or a model folder", f"{folder.parent} may be one")
-    if (folder / "config.json").is_file():
+            raise ModelError(
+                f"{quoted(folder.name)} is a pickle file, which can run code; it was not opened", "give a folder"
+            )
+        raise ModelError(f"{quoted(folder)} is a file, not a run or a model folder", f"{folder.parent} may be one")
+    if os.path.isfile(folder / "config.json"):
         return model_folder.read(folder), folder, []
     if not checkpoint_folders(folder):
         raise not_a_model(folder)
@@ -211,14 +230,17 @@ def best_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]]:
 
 
 def _best_first(folder: Path) -> Iterator[Path]:
-    """Checkpoints by recorded validation loss; those without one last, the newest of them first."""
+    """Checkpoints by validation loss on the text that the newest was judged on; those without one last, newest first."""
+    facts: dict[Path, dict[str, Any]] = {}
+    for path in checkpoint_folders(folder):
+        with contextlib.suppress(DamagedError):
+            facts[path] = storage.read_record(path / storage.MANIFEST)
+    text = next((fact["tokens"] for fact in reversed(facts.values())), None)
 
     def rank(path: Path) -> tuple[float, int]:
-        try:
-            loss = storage.read_record(path / storage.MANIFEST).get("val_loss")
-        except DamagedError:
-            loss = None
-        return (float("inf") if loss is None else loss, -step_of(path))
+        fact = facts.get(path, {})
+        loss = fact.get("val_loss") if fact.get("tokens") == text else None
+        return (math.inf if loss is None else loss, -step_of(path))
 
     yield from sorted(checkpoint_folders(folder), key=rank)
 
@@ -227,18 +249,23 @@ def _first_intact(folder: Path, paths: Iterator[Path], read: Any) -> tuple[Any, 
     damaged: list[DamagedError] = []
     for path in paths:
         try:
+            storage.read_record(path / storage.MANIFEST)  # here, where we wrote it, a missing one is damage
             return read(path), damaged
         except DamagedError as error:
             damaged.append(error)
     told = "".join(f"\n  {error.message}" for error in damaged)
-    raise ModelError(f"no usable checkpoint in {folder} ({len(damaged)} found, {len(damaged)} damaged){told}")
+    hint = next((error.hint for error in damaged if error.hint), None)
+    raise ModelError(
+        f"no usable checkpoint in {quoted(folder)} ({len(damaged)} found, {len(damaged)} damaged){told}", hint
+    )
 
 
 def not_a_model(folder: Path) -> ModelError:
     """What to say of a folder that holds nothing we read: and which ones near it do."""
-    if not folder.exists():
-        return ModelError(f"no such folder: {folder}", _suggestion(folder.parent))
-    return ModelError(f"{folder} is not a run or a model folder (no checkpoints, no config.json)", _suggestion(folder))
+    if not os.path.lexists(folder):
+        return ModelError(f"no such folder: {quoted(folder)}", _suggestion(folder.parent))
+    message = f"{quoted(folder)} is not a run or a model folder (no checkpoints, no config.json)"
+    return ModelError(message, _suggestion(folder))
 
 
 def _suggestion(parent: Path) -> str | None:

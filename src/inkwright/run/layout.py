@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from inkwright.config import ModelConfig
-from inkwright.errors import ModelError
+from inkwright.config import ModelConfig, build
+from inkwright.errors import ModelError, SettingError, quoted
 from inkwright.model import LogitModel
 from inkwright.model.gpt import ROPE_BASE, hidden_size
 
@@ -89,13 +89,17 @@ def from_stock(tensors: Mapping[str, Tensor], model: LogitModel) -> None:
         state, known = dict(tensors), set(tensors)
     else:
         state, known = {}, set[str]()
+        tensors = {
+            name.removeprefix("transformer."): tensor for name, tensor in tensors.items()
+        }  # GPT-2's class adds it
         for stock, ours, transposed in rows(model.config):
             known.add(stock)
             if stock not in tensors:
                 raise ModelError(f"model.safetensors has no tensor {stock}")
-            tensor = tensors[stock].T if transposed else tensors[stock]
-            parts = tensor.chunk(len(ours)) if tensor.ndim else [tensor]
-            state |= {name: part for name, part in zip(ours, parts, strict=True) if name in wanted}
+            tensor = tensors[stock].mT if transposed and tensors[stock].ndim == 2 else tensors[stock]
+            if tensor.ndim == 0 or len(tensor) % len(ours):
+                raise ModelError(f"model.safetensors: {stock} is {tuple(tensor.shape)}, not {len(ours)} equal parts")
+            state |= {name: part for name, part in zip(ours, tensor.chunk(len(ours)), strict=True) if name in wanted}
         if model.config.shape == "classic":
             state["lm_head.weight"] = state["tok_emb.weight"]
     if extra := tensors.keys() - known:
@@ -136,6 +140,11 @@ def stock_config(config: ModelConfig, end_id: int | None) -> dict[str, Any]:
     return shared
 
 
+PLAIN: dict[str, dict[str, Any]] = {
+    "gpt2": {"n_inner": None, "scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False},
+    "qwen3": {"use_sliding_window": False, "rope_scaling": None},
+}
+"""Variants of the stock architectures that we do not have: what a config.json must say of them where it names them."""
 OURS: Any = {stock: ours for ours, stock in ACTIVATION.items()}
 
 
@@ -144,27 +153,31 @@ def our_config(stock: Mapping[str, Any]) -> ModelConfig:
 
     Raises: ModelError   an architecture, or a variant of one, that Inkwright does not have; the reason is named
     """
-    if isinstance(stock.get("inkwright"), dict):
-        return ModelConfig(**stock["inkwright"])
     kind = stock.get("model_type")
     try:
+        if isinstance(stock.get("inkwright"), dict):
+            return build(ModelConfig, stock["inkwright"])
         if kind == "gpt2":
-            config = ModelConfig(
-                shape="classic", bias=True, activation=OURS[stock.get("activation_function", "gelu_new")],
+            config = build(ModelConfig, dict(
+                shape="classic", bias=True, activation=OURS[str(stock.get("activation_function", "gelu_new"))],
                 n_layer=stock["n_layer"], n_head=stock["n_head"], n_embd=stock["n_embd"],
                 block_size=stock["n_positions"], vocab_size=stock["vocab_size"],
-            )  # fmt: skip
+            ))  # fmt: skip
         elif kind == "qwen3":
-            config = ModelConfig(
+            config = build(ModelConfig, dict(
                 shape="modern", n_layer=stock["num_hidden_layers"], n_head=stock["num_attention_heads"],
                 n_embd=stock["hidden_size"], block_size=stock["max_position_embeddings"], vocab_size=stock["vocab_size"],
-            )  # fmt: skip
+            ))  # fmt: skip
         else:
-            raise ModelError(f"a {kind!r} model is not one Inkwright reads", "it reads gpt2, qwen3 and its own")
+            raise ModelError(
+                f"a {quoted(repr(kind))} model is not one Inkwright reads", "it reads gpt2, qwen3 and its own"
+            )
     except KeyError as missing:
         raise ModelError(f"config.json: Inkwright cannot use it without, or with, {missing}") from None
-    ours = stock_config(config, None)
-    free = {"inkwright", "architectures", "bos_token_id", "eos_token_id", "torch_dtype", "dtype", "rope_theta"} | {
+    except SettingError as error:
+        raise ModelError(f"config.json: {error.message}") from None
+    ours = stock_config(config, None) | PLAIN[kind]
+    free = {"inkwright", "architectures", "bos_token_id", "eos_token_id", "torch_dtype", "dtype"} | {
         name for name in ours if name.endswith(("pdrop", "dropout", "n_ctx"))
     }
     for name, value in ours.items():

@@ -68,9 +68,12 @@ def read(folder: Path) -> ModelFolder:
 
     def fields(name: str) -> dict[str, Any]:
         try:
-            return json.loads(file(name))
-        except ValueError as error:
+            found = json.loads(file(name))
+        except (ValueError, RecursionError) as error:
             raise ModelError(f"{folder}/{name} is not JSON: {quoted(error)}") from None
+        if not isinstance(found, dict):
+            raise ModelError(f"{folder}/{name} is not a JSON object")
+        return found
 
     model = build_empty(our_config(fields("config.json")))
     try:
@@ -85,9 +88,15 @@ def read(folder: Path) -> ModelFolder:
             f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model {model.config.vocab_size}"
         )
     has_generation = facts is not None or (folder / "generation_config.json").exists()
-    unseen = (fields("generation_config.json").get("suppress_tokens") or []) if has_generation else []
-    beyond = range(tokenizer.vocab_size, model.config.vocab_size)  # rows of padding that some stock models carry
-    return ModelFolder(model.eval(), tokenizer, (*unseen, *beyond), facts)
+    unseen = _never_drawn(fields("generation_config.json") if has_generation else {}, model, tokenizer)
+    return ModelFolder(model.eval(), tokenizer, unseen, facts)
+
+
+def _never_drawn(generation: dict[str, Any], model: LogitModel, tokenizer: Tokenizer) -> tuple[int, ...]:
+    """The ids that generation_config.json suppresses, and the rows of padding that some stock models carry."""
+    listed, known = generation.get("suppress_tokens"), range(tokenizer.vocab_size)
+    unseen = [i for i in listed if type(i) is int and i in known] if isinstance(listed, list) else []
+    return (*unseen, *range(tokenizer.vocab_size, model.config.vocab_size))
 
 
 def build_empty(config: ModelConfig) -> LogitModel:

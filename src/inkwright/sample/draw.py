@@ -13,16 +13,16 @@ def probabilities(logits: Tensor, config: SampleConfig) -> Tensor:
     Every filter keeps at least the likeliest token. Of equally likely ones, those with the smaller id are kept.
 
     Shape: (V,) -> (V,)
-    Raises: ModelError   no logit is a finite number
+    Raises: ModelError   a logit is nan or inf, or all are -inf
     """
     logits = logits.double()
-    if logits.isnan().any() or not logits.isfinite().any():
+    if not logits.max().isfinite():  # nan and inf come out on top
         raise ModelError(
             "the model gave no finite probabilities", "its weights are damaged or it diverged; train it again"
         )
     if config.temperature == 0:
         return torch.zeros_like(logits).index_fill(0, logits.argmax(), 1.0)
-    sorted_probs, order = (logits / config.temperature).softmax(-1).sort(descending=True, stable=True)
+    sorted_probs, order = ((logits - logits.max()) / config.temperature).softmax(-1).sort(descending=True, stable=True)
     keep = torch.ones_like(sorted_probs, dtype=torch.bool)
     if config.top_k:
         keep[config.top_k :] = False

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from inkwright.config import TextConfig
-from inkwright.errors import ModelError, TextError
+from inkwright.errors import DamagedError, ModelError, TextError
 from inkwright.language_model import LanguageModel
 from inkwright.run.folder import Run
 from inkwright.text import corpus as corpora
@@ -35,7 +35,10 @@ def held_out(folder: Path) -> Passage:
     run = run_of(folder)
     if run is None:
         raise ModelError(f"{folder} has no text of its own to be judged on", f"inkwright eval {folder} TEXT")
-    text = tokens.read(run.tokens_folder)
+    try:
+        text = tokens.read(run.tokens_folder)
+    except DamagedError as error:
+        raise DamagedError(error.message, f"inkwright eval {folder} TEXT") from None
     return Passage(text.val, text.facts["val"])
 
 
@@ -47,8 +50,9 @@ def passage(lm: LanguageModel, folder: Path, texts: Sequence[str], config: TextC
     corpus = corpora.read(texts, config)
     pieces = [Piece(document.text, True) for document in corpus.documents]
     ids = tokens.encode_pieces(pieces, lm.tokenizer, separate=len(pieces) > 1)
-    if len(ids) < 2:
-        raise TextError(f"{len(ids)} token{'s' * (len(ids) != 1)} is too short to score; at least 2 are needed")
+    count = len(ids) if corpus.characters else 0  # of nothing but ends of documents nothing is scored
+    if count < 2:
+        raise TextError(f"{count} token{'s' * (count != 1)} is too short to score; at least 2 are needed")
     return Passage(ids, tokens.size(ids, pieces, lm.tokenizer), (*corpus.notes, *_strangeness(lm, folder, corpus)))
 
 

@@ -8,9 +8,8 @@ from typing import Any
 
 import torch
 
-import inkwright
 from inkwright.config import MachineConfig, ModelConfig, RunConfig, TrainConfig, change
-from inkwright.errors import ModelError, SettingError, TextError
+from inkwright.errors import ModelError, SettingError, TextError, quoted
 from inkwright.model import LogitModel, build
 from inkwright.randomness import derive
 from inkwright.run import checkpoint
@@ -23,6 +22,7 @@ from inkwright.text.corpus import Note, Split
 from inkwright.text.tokenizer import Tokenizer
 from inkwright.text.windows import Windows
 from inkwright.train import device, plan
+from inkwright.version import __version__
 
 SMALLEST_CONTEXT = 8
 
@@ -61,6 +61,7 @@ def prepare(
         text = tokens.read(written)
         if origin is None:
             model_config = fit_context(model_config, len(text.train), "block_size" in given, split, notes)
+        require_tokens(text, model_config.block_size)
         device.require_memory(model_config, config.train, device.resolve_device(config.machine.device))
         model = (
             grow(origin, model_config, config.train.seed)
@@ -72,7 +73,7 @@ def prepare(
         config = RunConfig(text=config.text, model=model_config, train=train_config, machine=machine)
         _first_checkpoint(run, config, model, tokenizer, text)
         record = {
-            "version": inkwright.__version__,
+            "version": __version__,
             "texts": [_absolute(source) for source in texts],
             "name": corpus.name,
             "fingerprint": corpus.fingerprint,
@@ -91,7 +92,9 @@ def _origin(base: Path, given: set[str]) -> ModelFolder:
     """The model to start from; its shape and its tokenizer come with it and cannot be asked for."""
     fixed = (ModelConfig.model_fields.keys() - {"dropout"}) | {"tokenizer", "alphabet"}
     if wrong := sorted(given & fixed):
-        raise SettingError(wrong[0], f"cannot be given together with --from: it is that of {base}", "leave it out")
+        raise SettingError(
+            wrong[0], f"cannot be given together with --from: it is that of {quoted(base)}", "leave it out"
+        )
     return read_model(base)[0]
 
 
@@ -123,6 +126,23 @@ def fit_context(
         return config
     notes.append(Note(f"{characters:,} characters: context {fitting} instead of {config.block_size}"))
     return change(config, block_size=fitting)
+
+
+def require_tokens(text: tokens.Tokens, block_size: int) -> None:
+    """Refuse a text that does not fill one window, or leaves nothing to score.
+
+    Raises: TextError
+    """
+    if len(text.train) <= block_size:
+        raise TextError(
+            f"{len(text.train)} token{'s' * (len(text.train) != 1)} to train on cannot fill one context of {block_size}",
+            "add text, or a smaller --val-fraction",
+        )
+    if len(text.val) < 2:
+        raise TextError(
+            f"{len(text.val)} token{'s' * (len(text.val) != 1)} to validate on; at least 2 are needed",
+            "a larger --val-fraction, or another --val",
+        )
 
 
 def planned(

@@ -1,5 +1,7 @@
 """Going on with a run: what may change, what may not, and whether its text is still the same. Prints nothing."""
 
+import glob
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ import torch
 
 from inkwright import config as configs
 from inkwright.config import RunConfig
-from inkwright.errors import ModelError, TextError
+from inkwright.errors import ModelError, TextError, quoted
 from inkwright.run.folder import Run
 from inkwright.session.training import Training
 from inkwright.text import corpus as corpora
@@ -81,11 +83,11 @@ def _check_text(run: Run, config: RunConfig, text: list[str] | None, accept_new_
     Raises: TextError   gone; ModelError   changed, and not accepted
     """
     texts = text or run.record["texts"]
-    if all(source == "-" or (source in corpora.named() and not Path(source).exists()) for source in texts):
+    if all(source == "-" or (source in corpora.named() and not os.path.exists(source)) for source in texts):
         return []
-    missing = [source for source in texts if not any(c in source for c in "*?[") and not Path(source).exists()]
+    missing = [source for source in texts if not glob.has_magic(source) and not os.path.exists(source)]
     if missing:
-        raise TextError(f"the training text {missing[0]} is no longer there", "--text PATH")
+        raise TextError(f"the training text {quoted(missing[0])} is no longer there", "--text PATH")
     corpus = corpora.read(texts, config.text)
     if corpus.fingerprint == run.record["fingerprint"]:
         return []

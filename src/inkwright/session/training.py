@@ -89,8 +89,9 @@ class Training:
         self.state = TrainState(model, optimizers, forward, state["step"], guard, scale)
         self.report = StepReport(**state["report"]) if state.get("report") else None
         self.val: dict[str, float] | None = state.get("val")
-        self.best: dict[str, float] | None = state.get("best")
-        self.without_best: int = state.get("without_best", 0)
+        same_text = saved.model_folder.facts is not None and saved.model_folder.facts["tokens"] == self.fingerprint
+        self.best: dict[str, float] | None = state.get("best") if same_text else None  # judged on another text
+        self.without_best: int = state.get("without_best", 0) if same_text else 0
         self.rewinds: int = state.get("rewinds", 0)
         self.earlier_seconds: float = state.get("seconds", 0.0)
         self.saved_step: int = state["step"]
@@ -100,6 +101,11 @@ class Training:
     def lm(self) -> LanguageModel:
         """The model as it is now, able to write."""
         return LanguageModel(self.state.model, self.tokenizer, tuple(self.text.unseen))
+
+    @property
+    def fingerprint(self) -> str:
+        """Which text this run trains on and is judged on."""
+        return self.text.facts["fingerprint"]
 
     @property
     def seconds(self) -> float:
@@ -130,10 +136,10 @@ class Training:
                 self.val = None
         except GeneratorExit:
             if self.saved_step != self.state.step:
-                self._save()
+                self._save(leaving=True)
             raise
         except interrupt.Interrupted:
-            self._save()
+            self._save(leaving=True)
         finally:
             self.run.close()
 
@@ -219,25 +225,31 @@ class Training:
         except SaveError as error:
             self.warnings.append(f"step {report.step:,} is missing in metrics.jsonl ({error.message})")
 
-    def _save(self) -> Path | None:
-        """Publish a checkpoint. A failure is told and tried again at the next save; three in a row end the training."""
+    def _save(self, leaving: bool = False) -> Path | None:
+        """Publish a checkpoint. A failure is told and tried again at the next save; three in a row end the training.
+
+        Raises: SaveError   the third, or one after which no other comes
+        """
         step = self.state.step
         folder = self.run.checkpoint_folder(step)
-        facts = {"step": step, "tokens": self.text.facts["fingerprint"], "tokenizer": self.tokenizer.sha256}
+        facts = {"step": step, "tokens": self.fingerprint, "tokenizer": self.tokenizer.sha256}
         facts |= self.val or {"val_loss": None}
         description = card(self.config, self.text.facts, step, self.state.model.parameter_count, self.val)
         model, optimizers, unseen = self.state.model, self.state.optimizers, self.text.unseen
         try:
             checkpoint.save(folder, model, self.tokenizer, optimizers, self._decisions(), unseen, description, facts)
-            self.run.retain(int(self.best["step"]) if self.best else None)
         except MachineError as error:
             self._failed_saves += 1
             told = f"save at step {step:,} failed ({error.message}); step {self.saved_step:,} is intact"
-            if self._failed_saves >= MOST_FAILED_SAVES or self.finished:
+            if self._failed_saves >= MOST_FAILED_SAVES or self.finished or leaving:
                 raise SaveError(told, f"mend that, then: inkwright resume {self.run.folder}") from None
             self.warnings.append(told + "; it is tried again at the next one")
             return None
         self._failed_saves, self.saved_step = 0, step
+        try:
+            self.run.retain(int(self.best["step"]) if self.best else None)
+        except MachineError as error:
+            self.warnings.append(f"older checkpoints could not be taken away ({error.message})")
         return folder
 
     def _decisions(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import codecs
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Literal
@@ -217,14 +218,22 @@ def _train_bpe(texts: Iterable[str], vocab_size: int) -> tokenizers.Tokenizer:
 
 
 def _kind(backend: tokenizers.Tokenizer) -> Kind:
-    """Which of ours a loaded tokenizer is; the file itself says so."""
-    if not isinstance(backend.model, models.BPE):
-        raise ModelError(
-            f"a {type(backend.model).__name__} tokenizer is not one Inkwright reads", "char, byte or BPE ones are"
-        )
-    if isinstance(backend.pre_tokenizer, pre_tokenizers.ByteLevel):
-        return "bpe" if backend.get_vocab_size() > 257 else "byte"
-    return "char" if backend.model.byte_fallback else "bare"
+    """Which of ours a loaded tokenizer is: its own structure says so, and any other is refused."""
+    saved, vocab = json.loads(backend.to_str()), backend.get_vocab()
+    model, splitter, words = saved["model"], saved["pre_tokenizer"], vocab.keys() - {END_OF_TEXT}
+    if model["type"] == "BPE" and not saved["normalizer"] and sorted(vocab.values()) == list(range(len(vocab))):
+        if splitter is None and not model["merges"]:
+            spelled = set(_byte_names()) if model["byte_fallback"] else set()
+            if spelled <= words and all(len(word) == 1 for word in words - spelled):
+                return "char" if spelled else "bare"
+        elif splitter and splitter["type"] == "ByteLevel" and not splitter["add_prefix_space"]:
+            if splitter["use_regex"] and set().union(*words) <= _BYTES.keys():
+                return "bpe"
+            if vocab == _BYTES | {END_OF_TEXT: 256}:
+                return "byte"
+    raise ModelError(
+        f"a {model['type']} tokenizer of this kind is not one Inkwright reads", "char, byte and GPT-2's BPE are"
+    )
 
 
 def _word_chunks(text: str, size: int = 1 << 16) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from inkwright.config import MachineConfig, ModelConfig, TrainConfig, change
-from inkwright.errors import MachineError, SettingError
+from inkwright.errors import MachineError, SettingError, quoted
 from inkwright.model import LogitModel
 from inkwright.train.loop import gradients
 
@@ -49,9 +49,9 @@ def resolve_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):
-        raise SettingError("device", f"must be one of {', '.join(here)} on this machine (got {name})") from None
+        raise SettingError("device", f"must be one of {', '.join(here)} on this machine (got {quoted(name)})") from None
     if device.type == "meta":
-        raise SettingError("device", f"must be one of {', '.join(here)} on this machine (got {name})")
+        raise SettingError("device", f"must be one of {', '.join(here)} on this machine (got {quoted(name)})")
     return device
 
 

@@ -12,16 +12,16 @@ import cyclopts
 from cyclopts import App, CycloptsError, Parameter
 from pydantic import ValidationError
 
-import inkwright
 from inkwright.app.cli import console
 from inkwright.app.cli.flags import STDIN, Flags, SampleFlags, in_flags
 from inkwright.config import setting_error
-from inkwright.errors import InkwrightError, MachineError, SettingError, quoted
+from inkwright.errors import InkwrightError, MachineError, SettingError, UsageError, quoted
+from inkwright.version import __version__
 
 app = App(
     name="inkwright",
     help="Train a small GPT from scratch on your own text, and let it write.",
-    version=inkwright.__version__,
+    version=__version__,
     default_parameter=Parameter(negative=()),
     result_action="return_value",
     exit_on_error=False,
@@ -57,39 +57,32 @@ def run(arguments: list[str], debug: bool = False) -> int:
     """Run one verb; its exit code. Nothing that a person can do comes out as a traceback."""
     try:
         return app([STDIN if a == "-" else a for a in arguments]) or 0
-    except InkwrightError as error:
-        if debug:
-            traceback.print_exc()
-        console.complain(in_flags(error))
-        return error.exit_code
-    except CycloptsError as error:
-        if debug:
-            traceback.print_exc()
-        console.complain(usage_error(error, arguments))
-        return 2
-    except BrokenPipeError:
-        return 141
     except KeyboardInterrupt:
         return 130
-    except ImportError as error:
-        if debug or error.name not in (None, "torch"):
-            raise
-        console.complain(MachineError(f"PyTorch does not load ({quoted(error)})", "install it again; see the README"))
-        return 5
-    except MemoryError:
-        console.complain(MachineError("this machine has not enough memory for that", "a smaller model, batch or text"))
-        return 5
-    except OSError as error:
+    except BrokenPipeError:
+        return 141
+    except Exception as error:
+        known = in_our_words(error, arguments)
         if debug:
             traceback.print_exc()
+        console.complain(known or _bug(error))
+        return known.exit_code if known else 1
+
+
+def in_our_words(error: Exception, arguments: Sequence[str]) -> InkwrightError | None:
+    """What a person did, or what the machine refused; None for a bug of ours."""
+    if isinstance(error, InkwrightError):
+        return in_flags(error)
+    if isinstance(error, CycloptsError):
+        return usage_error(error, arguments)
+    if isinstance(error, ImportError) and error.name in (None, "torch"):
+        return MachineError(f"PyTorch does not load ({quoted(error)})", "install it again; see the README")
+    if isinstance(error, MemoryError):
+        return MachineError("this machine has not enough memory for that", "a smaller model, batch or text")
+    if isinstance(error, OSError):
         place = f"{quoted(error.filename)}: " if error.filename is not None else ""
-        console.complain(MachineError(place + (error.strerror or str(error)).lower()))
-        return 5
-    except Exception as error:
-        if debug:
-            raise
-        console.complain(_bug(error))
-        return 1
+        return MachineError(place + (error.strerror or str(error)).lower())
+    return None
 
 
 def usage_error(error: CycloptsError, arguments: Sequence[str]) -> InkwrightError:
@@ -109,11 +102,11 @@ def usage_error(error: CycloptsError, arguments: Sequence[str]) -> InkwrightErro
     head = head.rstrip(".")
     verb = next((a for a in arguments if not a.startswith("-")), "")
     hint = f"did you mean {suggestion.split('?')[0]}?" if suggestion else f"inkwright {verb} --help".replace("  ", " ")
-    return InkwrightError(head[:1].lower() + head[1:], hint)
+    return UsageError(head[:1].lower() + head[1:], hint)
 
 
 def _bug(error: Exception) -> InkwrightError:
     with tempfile.NamedTemporaryFile("w", prefix="inkwright-", suffix=".log", delete=False, encoding="utf-8") as log:
-        log.write(f"inkwright {inkwright.__version__}, Python {sys.version}\n{sys.argv}\n{traceback.format_exc()}")
+        log.write(f"inkwright {__version__}, Python {sys.version}\n{sys.argv}\n{traceback.format_exc()}")
     what = quoted(f"{type(error).__name__}: {error}")
     return InkwrightError(f"a bug in Inkwright ({what})", f"please report it, with the file {log.name}")

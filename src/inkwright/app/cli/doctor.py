@@ -9,6 +9,7 @@ from inkwright.app.cli.flags import STDIN, Flags, gather
 from inkwright.config import resolve
 from inkwright.errors import InkwrightError, UsageError
 from inkwright.text.doctor import findings
+from inkwright.text.reading import codec_name
 
 
 def doctor(*texts: str, json: bool = False, flags: Annotated[Any, Parameter(name="*")] = None) -> int:
@@ -25,6 +26,7 @@ def doctor(*texts: str, json: bool = False, flags: Annotated[Any, Parameter(name
         raise UsageError("which text?", "inkwright doctor input.txt")
     out = Output(json)
     config = resolve(gather(flags, None).settings).text
+    codec_name(config.encoding)
     report = findings([("-" if text == STDIN else text) for text in texts], config)
     out.record(
         findings=[vars(finding) for finding in report.findings], summary=report.summary, exit_code=report.exit_code

@@ -7,7 +7,7 @@ from cyclopts import Group, Parameter
 from pydantic import BaseModel, ConfigDict, create_model
 
 from inkwright import config as configs
-from inkwright.errors import InkwrightError, SettingError
+from inkwright.errors import InkwrightError, SettingError, UsageError
 
 STDIN = "<stdin>"
 """What a lone - becomes before parsing, where it would be taken for a flag."""
@@ -67,7 +67,7 @@ def flag(setting: str) -> str:
 def in_flags(error: InkwrightError) -> InkwrightError:
     """The same error, with a setting called by its flag."""
     if isinstance(error, SettingError) and error.setting in Flags.model_fields.keys() | SAMPLING.keys() | {"count"}:
-        return InkwrightError(f"{flag(error.setting)} {error.problem}", error.hint)
+        return UsageError(f"{flag(error.setting)} {error.problem}", error.hint)
     return error
 
 

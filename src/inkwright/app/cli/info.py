@@ -44,7 +44,7 @@ def info(run: Path, /, *, json: bool = False) -> int:
             "version": opened.record["version"], "texts": opened.record["texts"],
             "fingerprint": opened.record["fingerprint"], "step": max(steps), "steps": config.train.steps,
             "best_step": best["step"], "val_loss": best.get("val_loss"), "bits_per_char": best.get("bits_per_char"),
-            "checkpoint": str(path), "checkpoints": steps, "seconds": reports[-1]["seconds"] if reports else 0.0,
+            "checkpoint": str(path), "checkpoints": steps, "seconds": reports[-1].get("seconds", 0.0) if reports else 0.0,
             "config": config.model_dump(mode="json"), "changes": opened.record["changes"],
             "conditions": opened.record["conditions"],
         }  # fmt: skip

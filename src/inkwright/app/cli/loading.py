@@ -23,7 +23,7 @@ def load(folder: Path, out: Output, strict: bool = False) -> LanguageModel:
 
 
 def tell_unknown(lm: LanguageModel, prompt: str, out: Output) -> None:
-    """Say what in a prompt the model cannot know, and where a long one is cut."""
+    """Say what in a prompt the model cannot know, where a long one is cut, and how an empty one begins."""
     unknown = lm.tokenizer.unknown(prompt) if lm.tokenizer.kind == "char" else []
     if unknown:
         size = "2 bytes" if all(len(c.encode()) == 2 for c in unknown) else "bytes"
@@ -35,6 +35,9 @@ def tell_unknown(lm: LanguageModel, prompt: str, out: Output) -> None:
             hint,
         )
     ids = lm.prompt_ids(prompt)
+    if not prompt:
+        first = "the end-of-text token" if ids == [lm.tokenizer.end_id] else repr(lm.tokenizer.decode(ids))
+        out.note(f"the prompt is empty; the text starts after {first}")
     block_size = lm.model.config.block_size
     if len(ids) > block_size:
         out.note(f"using the last {block_size:,} of {len(ids):,} tokens of the prompt")

@@ -10,7 +10,9 @@ from cyclopts import Parameter
 from inkwright.app.cli.console import Output, safe
 from inkwright.app.cli.flags import STDIN, SampleFlags, sample_config
 from inkwright.config import change
-from inkwright.errors import SettingError, TextError
+from inkwright.errors import SettingError, TextError, quoted
+
+MAX_PROMPT_BYTES = 1 << 24  # an endless one is not waited for
 
 
 def sample(
@@ -42,7 +44,7 @@ def sample(
         One JSON object a text.
     """
     if not 1 <= count <= 10_000:
-        raise SettingError("count", f"must be 1 to 10000 (got {count})")
+        raise SettingError("count", f"must be 1 to 10000 (got {quoted(count)})")
     sampling = sample_config(flags or SampleFlags())
     beginning = read_prompt(prompt)
     out = Output(json)
@@ -77,23 +79,28 @@ def read_prompt(prompt: str) -> str:
 
     Raises: TextError   bytes that are not UTF-8, or no such file
     """
-    if prompt.startswith("FILE:"):
-        try:
-            return Path(prompt[5:]).read_bytes().decode()
-        except OSError as error:
-            raise TextError(f"the prompt {prompt[5:]} cannot be read: {(error.strerror or 'error').lower()}") from None
-        except UnicodeDecodeError as error:
-            raise TextError(f"prompt has bytes that are not UTF-8 (position {error.start})") from None
-    if prompt == STDIN:
-        try:
-            return sys.stdin.buffer.read().decode()
-        except UnicodeDecodeError as error:
-            raise TextError(f"prompt has bytes that are not UTF-8 (position {error.start})") from None
     try:
+        if prompt.startswith("FILE:"):
+            with Path(prompt[5:]).open("rb") as file:
+                return _decoded(file.read(MAX_PROMPT_BYTES + 1))
+        if prompt == STDIN:
+            if sys.stdin is None:
+                raise TextError("- reads standard input, and there is none", "--prompt FILE:name reads a file")
+            return _decoded(sys.stdin.buffer.read(MAX_PROMPT_BYTES + 1))
         prompt.encode()
-    except UnicodeEncodeError as error:
-        raise TextError(f"prompt has bytes that are not UTF-8 (position {error.start})") from None
+    except OSError as error:
+        reason = (error.strerror or "error").lower()
+        raise TextError(f"the prompt {quoted(prompt[5:])} cannot be read: {reason}") from None
+    except UnicodeError as error:
+        position = getattr(error, "start", 0)
+        raise TextError(f"prompt has bytes that are not UTF-8 (position {position})") from None
     return prompt
+
+
+def _decoded(raw: bytes) -> str:
+    if len(raw) > MAX_PROMPT_BYTES:
+        raise TextError(f"the prompt is larger than {MAX_PROMPT_BYTES:,} bytes", "a model reads only its last tokens")
+    return raw.decode()
 
 
 sample.__annotations__["flags"] = Annotated[SampleFlags, Parameter(name="*")]
