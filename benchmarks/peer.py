@@ -37,7 +37,9 @@ def prepare(clone: Path, text: str) -> None:
     cut = int(0.9 * len(ids))
     ids[:cut].tofile(folder / "train.bin")
     ids[cut:].tofile(folder / "val.bin")
-    (folder / "meta.pkl").write_bytes(pickle.dumps({"vocab_size": len(stoi), "stoi": stoi, "itos": dict(enumerate(stoi))}))
+    (folder / "meta.pkl").write_bytes(
+        pickle.dumps({"vocab_size": len(stoi), "stoi": stoi, "itos": dict(enumerate(stoi))})
+    )
 
 
 def train_step_seconds(clone: Path, out: Path, steps: int, threads: int) -> list[float]:

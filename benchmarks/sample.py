@@ -1,6 +1,6 @@
 """Writing speed of a `nanogpt-cpu` model with fresh weights, one text at a time, against nanoGPT's generate.
 
-    python -m benchmarks.sample --peer PATH-TO-A-CLONE-OF-NANOGPT [--rounds 5]
+python -m benchmarks.sample --peer PATH-TO-A-CLONE-OF-NANOGPT [--rounds 5]
 """
 
 import argparse

@@ -97,11 +97,11 @@ class ModelConfig(Record):
 class TrainConfig(Record):
     """How a model is trained."""
 
-    steps: int = Field(default=1500, ge=1, le=1_000_000_000, description="Optimizer updates")
+    steps: int = Field(default=2000, ge=1, le=1_000_000_000, description="Optimizer updates")
     minutes: float | None = Field(
         default=None, gt=0, le=100_000, description="Instead of --steps: as many as end about then, measured here"
     )
-    batch_size: int = Field(default=16, ge=1, le=10_000_000, description="Windows in a step")
+    batch_size: int = Field(default=8, ge=1, le=10_000_000, description="Windows in a step")
     micro_batch_size: int | None = Field(
         default=None, ge=1, le=10_000_000, description="Windows at once, to save memory [default: all of them]"
     )
@@ -111,7 +111,7 @@ class TrainConfig(Record):
     optimizer: Literal["adamw", "muon"] = Field(
         default="muon", description="adamw, or Muon for the matrices and AdamW for the rest"
     )
-    learning_rate: float = Field(default=4e-3, gt=0, description="Peak learning rate")
+    learning_rate: float = Field(default=6e-3, gt=0, description="Peak learning rate")
     min_learning_rate: float = Field(default=0.0, ge=0, description="Learning rate at the end of the schedule")
     warmup_steps: int = Field(default=20, ge=0, le=1_000_000_000, description="Steps of linear warm-up")
     schedule: Literal["cosine", "linear", "constant"] = Field(

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from inkwright.config import ModelConfig, change, resolve
-from inkwright.errors import ContextOverflow, SettingError, SettingError
+from inkwright.errors import ContextOverflow, SettingError
 from inkwright.model import MODELS, LogitModel, build
 from inkwright.model.attention import rotary_table, rotate
 from inkwright.model.gpt import hidden_size
@@ -151,6 +151,8 @@ def test_dropout_draws_in_training_and_never_in_evaluation(shape: str, tiny_mode
 
 
 @pytest.mark.parametrize("given", [{"bias": True}, {"activation": "relu"}])
-def test_a_part_that_the_modern_shape_does_not_have_is_refused_and_not_ignored(given: dict, tiny_config: Config) -> None:
+def test_a_part_that_the_modern_shape_does_not_have_is_refused_and_not_ignored(
+    given: dict, tiny_config: Config
+) -> None:
     with pytest.raises(SettingError, match="not for --shape modern"):
         tiny_config("modern", **given)

@@ -39,9 +39,9 @@ class Run:
 
         Raises: OccupiedError   it holds a run, or another process is about to; MachineError
         """
-        if os.path.lexists(folder) and not folder.is_dir():
+        if os.path.lexists(folder) and not os.path.isdir(folder):
             raise OccupiedError(f"{quoted(folder)} is a file", "give another --run folder")
-        before = set(os.listdir(folder)) if folder.is_dir() and os.access(folder, os.R_OK) else set[str]()
+        before = set(os.listdir(folder)) if os.path.isdir(folder) and os.access(folder, os.R_OK) else set[str]()
         storage.make_folder(folder)
         held = lock.acquire(folder)
         try:
@@ -72,7 +72,7 @@ class Run:
         Raises: ModelError   this is no run, or its record is damaged
         """
         if not os.path.exists(folder / "run.json"):
-            begun = any(folder.glob(".lock")) or (folder / "tokens").is_dir()
+            begun = os.path.lexists(folder / ".lock") or os.path.isdir(folder / "tokens")
             if begun:
                 raise ModelError(
                     f"{quoted(folder)} was stopped before the run was written down",
@@ -210,7 +210,7 @@ def read_model(folder: Path, strict: bool = False) -> tuple[ModelFolder, Path, l
         raise ModelError(f"{quoted(folder)} is a file, not a run or a model folder", f"{folder.parent} may be one")
     if os.path.isfile(folder / "config.json"):
         return model_folder.read(folder), folder, []
-    if not checkpoint_folders(folder):
+    if not os.path.isdir(folder) or not checkpoint_folders(folder):
         raise not_a_model(folder)
     read, damaged = _first_intact(folder, _best_first(folder), lambda path: (model_folder.read(path), path))
     if strict and damaged:
@@ -230,7 +230,10 @@ def best_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]]:
 
 
 def _best_first(folder: Path) -> Iterator[Path]:
-    """Checkpoints by validation loss on the text that the newest was judged on; those without one last, newest first."""
+    """Checkpoints by validation loss on the text that the newest was judged on; those without one last, newest first.
+
+    One whose manifest is damaged may have been the best: it comes before all others, so that its damage is told.
+    """
     facts: dict[Path, dict[str, Any]] = {}
     for path in checkpoint_folders(folder):
         with contextlib.suppress(DamagedError):
@@ -238,7 +241,9 @@ def _best_first(folder: Path) -> Iterator[Path]:
     text = next((fact["tokens"] for fact in reversed(facts.values())), None)
 
     def rank(path: Path) -> tuple[float, int]:
-        fact = facts.get(path, {})
+        if path not in facts:
+            return (-math.inf, -step_of(path))
+        fact = facts[path]
         loss = fact.get("val_loss") if fact.get("tokens") == text else None
         return (math.inf if loss is None else loss, -step_of(path))
 

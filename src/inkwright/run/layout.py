@@ -148,6 +148,13 @@ PLAIN: dict[str, dict[str, Any]] = {
 OURS: Any = {stock: ours for ours, stock in ACTIVATION.items()}
 
 
+def _own_config(stock: Mapping[str, Any]) -> ModelConfig:
+    config = build(ModelConfig, stock["inkwright"])
+    if config.vocab_size == 0:
+        raise SettingError("vocab_size", "must be > 0 (got 0)")
+    return config
+
+
 def our_config(stock: Mapping[str, Any]) -> ModelConfig:
     """The shape that a config.json describes: written by us, or a stock one with every part as ours.
 
@@ -156,7 +163,7 @@ def our_config(stock: Mapping[str, Any]) -> ModelConfig:
     kind = stock.get("model_type")
     try:
         if isinstance(stock.get("inkwright"), dict):
-            return build(ModelConfig, stock["inkwright"])
+            return _own_config(stock)
         if kind == "gpt2":
             config = build(ModelConfig, dict(
                 shape="classic", bias=True, activation=OURS[str(stock.get("activation_function", "gelu_new"))],

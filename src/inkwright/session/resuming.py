@@ -87,7 +87,7 @@ def _check_text(run: Run, config: RunConfig, text: list[str] | None, accept_new_
         return []
     missing = [source for source in texts if not glob.has_magic(source) and not os.path.exists(source)]
     if missing:
-        raise TextError(f"the training text {quoted(missing[0])} is no longer there", "--text PATH")
+        raise TextError(f"the training text {quoted(missing[0], 300)} is no longer there", "--text PATH")
     corpus = corpora.read(texts, config.text)
     if corpus.fingerprint == run.record["fingerprint"]:
         return []

@@ -1,4 +1,4 @@
-"""The command line: one file a verb. Imports torch only inside a verb, so that --help is quick."""
+"""The command line: one file a verb. Imports torch, and the settings, only where needed, so that --help is quick."""
 
 import contextlib
 import os
@@ -10,11 +10,9 @@ from typing import NoReturn
 
 import cyclopts
 from cyclopts import App, CycloptsError, Parameter
-from pydantic import ValidationError
 
 from inkwright.app.cli import console
-from inkwright.app.cli.flags import STDIN, Flags, SampleFlags, in_flags
-from inkwright.config import setting_error
+from inkwright.app.cli.console import STDIN
 from inkwright.errors import InkwrightError, MachineError, SettingError, UsageError, quoted
 from inkwright.version import __version__
 
@@ -27,6 +25,7 @@ app = App(
     exit_on_error=False,
     print_error=False,
     help_on_error=False,
+    help_format="plaintext",
 )
 VERBS = {
     "train": "Train a model from scratch on a text.",
@@ -71,6 +70,8 @@ def run(arguments: list[str], debug: bool = False) -> int:
 
 def in_our_words(error: Exception, arguments: Sequence[str]) -> InkwrightError | None:
     """What a person did, or what the machine refused; None for a bug of ours."""
+    from inkwright.app.cli.flags import in_flags
+
     if isinstance(error, InkwrightError):
         return in_flags(error)
     if isinstance(error, CycloptsError):
@@ -87,6 +88,11 @@ def in_our_words(error: Exception, arguments: Sequence[str]) -> InkwrightError |
 
 def usage_error(error: CycloptsError, arguments: Sequence[str]) -> InkwrightError:
     """What the parser refused, in our words."""
+    from pydantic import ValidationError
+
+    from inkwright.app.cli.flags import Flags, SampleFlags, in_flags
+    from inkwright.config import setting_error
+
     cause = error.__cause__ or error.__context__
     if isinstance(cause, ValidationError):
         return in_flags(setting_error(cause, Flags.model_fields | SampleFlags.model_fields))
@@ -100,7 +106,7 @@ def usage_error(error: CycloptsError, arguments: Sequence[str]) -> InkwrightErro
     elif isinstance(error, cyclopts.UnusedCliTokensError) and error.unused_tokens:
         head = f"too many arguments: {quoted(' '.join(error.unused_tokens).replace(STDIN, '-'))}"
     head = head.rstrip(".")
-    verb = next((a for a in arguments if not a.startswith("-")), "")
+    verb = next((a for a in arguments if a in VERBS), "")
     hint = f"did you mean {suggestion.split('?')[0]}?" if suggestion else f"inkwright {verb} --help".replace("  ", " ")
     return UsageError(head[:1].lower() + head[1:], hint)
 

@@ -13,6 +13,9 @@ from rich.console import Console
 
 from inkwright.errors import InkwrightError
 
+STDIN = "<stdin>"
+"""What a lone - becomes before parsing, where it would be taken for a flag."""
+
 
 class _Console(Console):
     """Rich's, except that it leaves the exit code to us."""
@@ -28,7 +31,7 @@ class Output:
     def __init__(self, as_json: bool = False) -> None:
         self.as_json = as_json
         self.stream: TextIO = sys.stderr if as_json else sys.stdout
-        self.rich = _Console(file=self.stream, highlight=False, markup=False, soft_wrap=True)
+        self.rich = _Console(file=self.stream, highlight=False, markup=False, soft_wrap=not self.stream.isatty())
 
     def say(self, text: str = "") -> None:
         """A line for people."""

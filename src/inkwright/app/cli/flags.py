@@ -7,18 +7,14 @@ from cyclopts import Group, Parameter
 from pydantic import BaseModel, ConfigDict, create_model
 
 from inkwright import config as configs
+from inkwright.app.cli.console import STDIN as STDIN
 from inkwright.errors import InkwrightError, SettingError, UsageError
-
-STDIN = "<stdin>"
-"""What a lone - becomes before parsing, where it would be taken for a flag."""
 
 NAMES = {"max_new_tokens": "tokens"}
 """Fields whose flag has another name."""
 
 RIVALS = {"minutes": "steps", "steps": "minutes"}
 """Two ways to say one thing: the one that was said later, nearer to the command, wins."""
-
-SAMPLING = configs.SampleConfig.model_fields
 
 GROUPS = {
     section: Group(f"{title} settings", sort_key=i)
@@ -47,6 +43,9 @@ SampleFlags = _model(
 )
 """Every setting of sampling."""
 
+FLAGGED = Flags.model_fields.keys() | SampleFlags.model_fields.keys() | NAMES.keys() | {"count"}
+"""What is called by its flag in a message."""
+
 
 def sample_config(flags: BaseModel) -> configs.SampleConfig:
     """The record that the flags of `sample` describe."""
@@ -66,7 +65,7 @@ def flag(setting: str) -> str:
 
 def in_flags(error: InkwrightError) -> InkwrightError:
     """The same error, with a setting called by its flag."""
-    if isinstance(error, SettingError) and error.setting in Flags.model_fields.keys() | SAMPLING.keys() | {"count"}:
+    if isinstance(error, SettingError) and error.setting in FLAGGED:
         return UsageError(f"{flag(error.setting)} {error.problem}", error.hint)
     return error
 

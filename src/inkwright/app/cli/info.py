@@ -31,7 +31,7 @@ def info(run: Path, /, *, json: bool = False) -> int:
         "tokenizer": lm.tokenizer.kind,
         "vocab_size": lm.tokenizer.vocab_size,
     }
-    rows = [("model", f"{describe(lm.model.config)}: {lm.model.parameter_count:,} parameters")]
+    rows = [("model", describe(lm.model.config)), ("", f"{lm.model.parameter_count:,} parameters")]
     rows.append(("tokens", f"{lm.tokenizer.kind}, {lm.tokenizer.vocab_size:,} different"))
     opened = run_of(run)
     if opened is not None:

@@ -27,13 +27,12 @@ def announce(training: Training, notes: Sequence[Note], out: Output) -> None:
     out.row(
         "tokens", f"{training.tokenizer.kind}, {V:,} different; {train['tokens']:,} train, {val['tokens']:,} validate"
     )
-    out.row("model", f"{describe(config.model)}: {model.parameter_count:,} parameters")
+    out.row("model", describe(config.model))
+    out.row("", f"{model.parameter_count:,} parameters")
     per_step = config.train.batch_size * config.model.block_size
     epochs = config.train.steps * per_step / train["tokens"]
-    out.row(
-        "training",
-        f"{config.train.steps:,} steps of {config.train.batch_size} x {config.model.block_size} tokens ({epochs:.1f} epochs)",
-    )
+    size = f"{config.train.batch_size} x {config.model.block_size} tokens"
+    out.row("training", f"{config.train.steps:,} steps of {size} ({epochs:.1f} epochs)")
     machine = config.machine
     compiled = ", compiled" if machine.compile == "on" else ""
     out.row(
@@ -45,7 +44,7 @@ def announce(training: Training, notes: Sequence[Note], out: Output) -> None:
     if training.state.step:
         out.say(f"resuming at step {training.state.step:,}")
     else:
-        out.say(f"A model that knows nothing scores {math.log(V):.3f} nats per token (ln {V:,}); lower is better.")
+        out.say(f"A model that knows nothing scores {math.log(V):.3f} nats per token (ln {V:,}).")
 
 
 def watch(training: Training, out: Output) -> int:

@@ -1,0 +1,138 @@
+"""Whatever stands on the command line: an exit code of the table, and never a traceback."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from inkwright.app.cli.flags import Flags, SampleFlags
+from inkwright.config import ModelConfig, TrainConfig
+
+SMALL = {
+    "STEPS": 1, "N_LAYER": 1, "N_HEAD": 2, "N_EMBD": 16, "BLOCK_SIZE": 8, "BATCH_SIZE": 2, "THREADS": 1, "DTYPE": "float32",
+    "SAMPLE_EVERY": 0, "VOCAB_SIZE": 260,
+}  # fmt: skip
+"""What counts where no flag says otherwise: a hostile command must not train for long."""
+
+NUMBERS = [
+    "0",
+    "-1",
+    "1",
+    "7",
+    "nan",
+    "inf",
+    "-inf",
+    "1e999",
+    "1e-999",
+    "ten",
+    "1" + "0" * 400,
+    "9" * 5000,
+    "0.5",
+    "1e3",
+]
+WORDS = [
+    "",
+    "-",
+    "--",
+    "---",
+    "-x",
+    "é",
+    "中",
+    "\udcff",
+    "\ud800",
+    "a" * 300,
+    "a\nb\x1b[31m",
+    "*",
+    "[",
+    "~",
+    "%s",
+    "{}",
+    "None",
+]
+PATHS = [
+    "run",
+    "book.txt",
+    "empty",
+    "fifo",
+    "/dev/null",
+    "/dev/zero",
+    "gone",
+    "book.txt/x",
+    "new",
+    "model.pt",
+    "FILE:gone",
+]
+TRAINING = [name.replace("_", "-") for name in Flags.model_fields]
+OF_VERB = {
+    "train": [*TRAINING, "run", "preset", "config", "from", "json"],
+    "resume": [*TRAINING, "text", "accept-new-data", "strict", "json"],
+    "sample": [
+        *(name.replace("_", "-") for name in SampleFlags.model_fields),
+        "prompt",
+        "count",
+        "raw",
+        "strict",
+        "json",
+    ],
+    "eval": ["per-token", "encoding", "normalize", "strict", "json"],
+    "info": ["json"],
+    "doctor": [*TRAINING, "json"],
+    "zzz": ["help", "version"],
+    "--install-completion": ["shell"],
+}
+LONG = {"minutes", "tokens", "count", "steps"}  # what would take its time if it were granted
+
+
+@st.composite
+def command_lines(draw: st.DrawFn) -> list[str]:
+    verb = draw(st.sampled_from([verb for verb in OF_VERB if not verb.startswith("-")]))
+    words: list[str] = [draw(st.sampled_from(["book.txt", *PATHS, *WORDS]))]
+    for flag in draw(st.lists(st.sampled_from(OF_VERB[verb]), max_size=3, unique=True)):
+        spelled = "--" + draw(st.sampled_from([flag, flag.replace("-", "_")]))
+        values = [*NUMBERS[:2], *NUMBERS[4:10], *WORDS] if flag in LONG else [*NUMBERS, *WORDS, *PATHS]
+        value = draw(st.one_of(st.sampled_from(values), st.text(st.characters(exclude_characters="\0"), max_size=4)))
+        if flag in LONG and value.strip().lstrip("+").isdigit():
+            value = "1"
+        words += draw(st.sampled_from([[spelled, value], [f"{spelled}={value}"], [spelled]]))
+    where = draw(st.integers(0, len(words) - 1)) if draw(st.booleans()) else 0
+    return [verb, *words[where:], *words[:where]] if draw(st.integers(0, 9)) else [*words, verb]
+
+
+@pytest.fixture
+def trap(here: Path, finished, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder full of things to stumble over."""
+    shutil.copytree(finished("char"), "run")
+    Path("empty").mkdir()
+    Path("model.pt").write_bytes(b"\x80\x04.")
+    os.mkfifo("fifo")
+    for name, value in SMALL.items():
+        monkeypatch.setenv(f"INKWRIGHT_{name}", str(value))
+    return here
+
+
+@given(words=command_lines(), stdin=st.sampled_from([b"", b"\xff", b"Ba" * 99]))
+@settings(
+    max_examples=150, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@example(words=["train", "book.txt", "--compile", "off", "--run", "new"], stdin=b"")
+@example(words=["sample", "run", "--stop", "", "--tokens", "5"], stdin=b"")
+@example(words=["train", "book.txt", "--config", "run", "--run", "new"], stdin=b"")
+def test_no_command_line_ends_in_a_traceback(trap, ink, words, stdin):
+    said = ink(*words, stdin=stdin)
+    assert said.code in {0, 2, 3, 4, 5, 6, 7}, said
+    assert (Path("run") / "run.json").exists()
+    for left in (name for name in os.listdir() if name not in ("run", "empty", "fifo", "model.pt", "book.txt")):
+        path = Path(left)
+        if said.code in (2, 3, 4, 5):
+            assert not (path / "tokens").exists(), f"left behind by {words}"
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in Path("empty").iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def test_the_settings_that_keep_the_fuzzing_short_are_settings():
+    assert {name.lower() for name in SMALL} <= Flags.model_fields.keys()
+    assert "steps" in TrainConfig.model_fields and "n_layer" in ModelConfig.model_fields
