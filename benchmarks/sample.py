@@ -44,7 +44,7 @@ def main() -> None:
             print(f"  inkwright / nanoGPT  {machine.spread(ratios)}")
 
 
-def tokens_per_second(model, new: int) -> float:  # noqa: ANN001
+def tokens_per_second(model, new: int) -> float:
     """Rate of writing `new` tokens after one, temperature 0.8, top-k 200: sample.py's own settings."""
     config = configs.SampleConfig(max_new_tokens=new, temperature=0.8, top_k=200)
     rates = []

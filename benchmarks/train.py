@@ -84,7 +84,7 @@ def step_seconds(config: configs.RunConfig, text: str, steps: int) -> list[float
     return [b - a for a, b in zip(stamps[WARM:], stamps[WARM + 1 :], strict=False)]
 
 
-def begin(config: configs.RunConfig, text: str):  # noqa: ANN201
+def begin(config: configs.RunConfig, text: str):
     """A fresh model, its steps, and the windows it is judged on."""
     cut = int(0.9 * len(text))
     tokenizer = Tokenizer.fit(config.text, [text[:cut]], [text[cut:]])

@@ -16,7 +16,7 @@ from inkwright.app.cli import run
 TINY = """
     --n-layer 1 --n-head 2 --n-embd 16 --block-size 16 --batch-size 4 --warmup-steps 2 --sample-every 0
     --threads 1 --dtype float32
-""".split()  # noqa: SIM905
+""".split()
 KINDS = {"char": [], "bare": ["--alphabet", "bare"], "byte": ["--tokenizer", "byte"], "bpe": ["--tokenizer", "bpe"]}
 
 

@@ -714,7 +714,7 @@ PLACES: dict[str, tuple[Callable[[], str], str, str]] = {
     "no model_type": (lambda: with_file("config.json", "{}"), "a None model is not one Inkwright reads", ""),
     "another activation": (lambda: gpt2_folder(inkwright=None, hidden_act="relu"), "config.json: hidden_act is 'relu'", ""),
     "a number in words": (lambda: gpt2_folder(inkwright=None, hidden_size="many"), "config.json: n_embd must be 1 to", ""),
-    "a negative size": (lambda: gpt2_folder(inkwright={"n_layer": -1}), "config.json: n_layer must be 1 to 10000 (got -1)", ""),
+    "a negative size": (lambda: gpt2_folder(inkwright={"n_layer": -1}), "config.json: n_layer must be 1 to 10000 (got", ""),
     "an unknown setting": (lambda: gpt2_folder(inkwright={"n_lay": 1}), "config.json: n_lay is not a setting", ""),
     "no vocabulary": (lambda: gpt2_folder(inkwright={"n_layer": 1}), "config.json: vocab_size must be > 0 (got 0)", ""),
     "another vocabulary": (

@@ -86,7 +86,7 @@ def from_stock(tensors: Mapping[str, Tensor], model: LogitModel) -> None:
     """
     wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
     if model_type(model.config) == "inkwright":
-        state, known = dict(tensors), set(tensors)
+        state, known = dict(tensors), set(wanted)
     else:
         state, known = {}, set[str]()
         tensors = {
@@ -99,6 +99,8 @@ def from_stock(tensors: Mapping[str, Tensor], model: LogitModel) -> None:
             tensor = tensors[stock].mT if transposed and tensors[stock].ndim == 2 else tensors[stock]
             if tensor.ndim == 0 or len(tensor) % len(ours):
                 raise ModelError(f"model.safetensors: {stock} is {tuple(tensor.shape)}, not {len(ours)} equal parts")
+            if not wanted.keys() & set(ours) and tensor.any():
+                raise ModelError(f"model.safetensors: {stock} is not zero, and this model has no biases")
             state |= {name: part for name, part in zip(ours, tensor.chunk(len(ours)), strict=True) if name in wanted}
         if model.config.shape == "classic":
             state["lm_head.weight"] = state["tok_emb.weight"]

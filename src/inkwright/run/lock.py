@@ -38,7 +38,7 @@ def acquire(folder: Path) -> IO[bytes]:
 
 
 def _holder(file: IO[bytes]) -> str:
-    with contextlib.suppress(ValueError, KeyError, OSError):
+    with contextlib.suppress(ValueError, KeyError, TypeError, OSError):
         file.seek(0)
         holder = json.loads(file.read())
         return f"process {holder['pid']} on host {holder['host']} since {holder['since']}"

@@ -13,6 +13,7 @@ from inkwright.errors import TextError, quoted
 from inkwright.text.reading import cannot_read
 
 TEXT_SUFFIXES = (".txt", ".txt.gz", ".txt.xz", ".txt.zst")  # what is read out of a folder
+PATH_LIMIT = 300  # characters of a path in a message: its end is what tells it from others
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,12 @@ def places(text: str, known: Collection[str]) -> Iterator[Place | TextError]:
     elif os.path.isdir(text):
         yield from _inside(text)
     elif os.path.lexists(text):
-        yield Place(quoted(text), text)
+        yield Place(quoted(text, PATH_LIMIT), text)
     elif text in known:
         yield Place(text)
     elif glob.has_magic(text) and "\0" not in text:
         matches = sorted(path for path in glob.glob(text, recursive=True) if not os.path.isdir(path))
-        yield from (Place(quoted(path), path) for path in matches)
+        yield from (Place(quoted(path, PATH_LIMIT), path) for path in matches)
         if not matches:
             yield TextError(f"no file matches {quoted(text)}")
     else:
@@ -98,7 +99,7 @@ def _inside(folder: str) -> Iterator[Place | TextError]:
     yield from errors
     for name in sorted(found):
         path = os.path.join(folder, name)
-        yield Place(quoted(path), path)
+        yield Place(quoted(path, PATH_LIMIT), path)
     if not found and not errors:
         kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in others.most_common(4)) or "nothing"
         yield TextError(f"no .txt files in {quoted(folder).rstrip('/')}/ (found {kinds})")

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterable
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -86,12 +85,6 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def columns(pairs: Iterable[tuple[str, str]], out: Output) -> None:
-    """Rows of label and text."""
-    for label, text in pairs:
-        out.row(label, text)
 
 
 def _finite(value: Any) -> Any:

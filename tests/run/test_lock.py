@@ -1,0 +1,95 @@
+"""One writer for each run folder, and a dead one is no writer."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from inkwright.errors import MachineError, OccupiedError
+from inkwright.run import lock
+
+HOLDER = """
+import pathlib, sys, time
+from inkwright.run import lock
+held = lock.acquire(pathlib.Path(sys.argv[1]))
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def another_process(folder: Path) -> subprocess.Popen[str]:
+    child = subprocess.Popen([sys.executable, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None and child.stdout.readline() == "held\n"
+    return child
+
+
+def test_a_held_folder_is_refused_at_once_and_a_free_one_is_not(tmp_path: Path) -> None:
+    held = lock.acquire(tmp_path)
+    began = time.monotonic()
+    with pytest.raises(OccupiedError, match=f"is being trained by process {os.getpid()} on host"):
+        lock.acquire(tmp_path)
+    assert time.monotonic() - began < 1
+    held.close()
+    lock.acquire(tmp_path).close()
+
+
+@pytest.mark.process
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL is of POSIX")
+def test_a_real_other_process_holds_it_until_it_is_killed(tmp_path: Path) -> None:
+    child = another_process(tmp_path)
+    try:
+        with pytest.raises(OccupiedError, match=f"is being trained by process {child.pid} on host .* since 20") as told:
+            lock.acquire(tmp_path)
+        assert told.value.exit_code == 7 and told.value.hint == "wait for it, or give another --run folder"
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.communicate()
+    held = lock.acquire(tmp_path)  # its file is still there, and says nothing any more
+    with pytest.raises(OccupiedError, match=f"process {os.getpid()} "):
+        lock.acquire(tmp_path)
+    held.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"pid": 1}', b"null"])
+def test_a_lock_file_that_says_nothing_is_still_a_lock(tmp_path: Path, content: bytes) -> None:
+    held = lock.acquire(tmp_path)
+    (tmp_path / ".lock").write_bytes(content)
+    with pytest.raises(OccupiedError, match="is being trained by another process"):
+        lock.acquire(tmp_path)
+    held.close()
+    lock.acquire(tmp_path).close()
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs eight processes at once")
+def test_of_eight_that_come_at_once_exactly_one_wins(tmp_path: Path) -> None:
+    gate, opener = os.pipe()
+    children = []
+    for _ in range(8):
+        child = os.fork()
+        if child == 0:
+            os.read(gate, 1)
+            try:
+                held = lock.acquire(tmp_path)
+                time.sleep(0.5)
+                os._exit(held.closed)
+            except OccupiedError:
+                os._exit(7)
+            except BaseException:
+                os._exit(1)
+        children.append(child)
+    os.write(opener, b"x" * 8)
+    codes = sorted(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
+    os.close(gate)
+    os.close(opener)
+    assert codes == [0, 7, 7, 7, 7, 7, 7, 7]
+    lock.acquire(tmp_path).close()
+
+
+def test_a_folder_that_is_not_there_cannot_be_held(tmp_path: Path) -> None:
+    with pytest.raises(MachineError, match=r"cannot write to .*/gone: no such file or directory"):
+        lock.acquire(tmp_path / "gone")
