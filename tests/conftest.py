@@ -1,6 +1,9 @@
 """What many tests need: tiny models, a text made here, Shakespeare where it lies on this machine."""
 
 import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: what the command line does too
+
 import random
 from collections.abc import Callable
 from pathlib import Path

@@ -44,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run one verb and leave the process with the exit code of the table in errors.py."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads must not spin: docs/diary.md
     console.prepare_streams()
     code = run([a for a in arguments if a != "--debug"], debug)
     with contextlib.suppress(OSError, ValueError):
