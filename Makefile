@@ -25,7 +25,7 @@ test-slow: $(VENV)/.oracles
 	$(BIN)/python -m pytest -n $(WORKERS) -m slow
 
 check: lint
-	$(BIN)/python -m pytest -n $(WORKERS) -q -m "not slow and not process"
+	$(BIN)/python -m pytest -n $(WORKERS) -q -m "not slow and not long"
 
 lint: $(VENV)/.test
 	$(BIN)/ruff format --check --quiet .

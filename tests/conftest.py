@@ -2,7 +2,7 @@
 
 import os
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: what the command line does too
+os.environ.setdefault("GOMP_SPINCOUNT", "300")  # before torch: what the command line does too
 
 import random
 from collections.abc import Callable

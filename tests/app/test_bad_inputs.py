@@ -23,6 +23,8 @@ import torch
 from inkwright import storage
 from inkwright.run.folder import checkpoint_folders
 
+pytestmark = pytest.mark.long
+
 HUGE = "1" + "0" * 400
 PROSE = "It was a dark and stormy night; the rain fell in torrents.\n"
 
@@ -213,7 +215,7 @@ def test_a_short_text_shrinks_a_context_that_nobody_gave_and_is_refused_for_one_
 @pytest.mark.parametrize(
     "flags, message, hint",
     [
-        (["--val-fraction", "0.01"], "1 token to validate on; at least 2 are needed", "a larger --val-fraction"),
+        (["--val-fraction", "0.01"], "1 token to validate on; at least 3 are needed", "a larger --val-fraction"),
         (["--val-fraction", "0.99"], "1 token to train on cannot fill one context of 8", "a smaller --val-fraction"),
         (["--val-fraction", "0.9999"], "nothing is left to train on", "a smaller --val-fraction"),
         (["--split", "documents"], "--split documents needs at least 2 documents; there is 1", "--split tail"),
@@ -539,7 +541,7 @@ def test_a_diverged_training_overwrites_nothing(here, ink, tiny):
     assert ink("sample", "r", "--tokens", 3).code == 0
 
 
-@pytest.mark.process
+@pytest.mark.long
 def test_a_run_in_use_by_another_process_is_refused_at_once(here, ink, tiny, process):
     other = process("train", "book.txt", "--run", "r", *tiny, "--steps", 1_000_000, "--json")
     assert other.stdout.readline().startswith(b'{"event": "progress"')
@@ -645,7 +647,7 @@ def test_a_disk_that_fills_up_while_training_ends_with_the_last_save_intact(here
     assert ink("resume", run, "--steps", 50).code == 0
 
 
-@pytest.mark.process
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="this system has no RLIMIT_FSIZE")
 def test_a_write_that_the_system_refuses_half_way_is_told(here, ink, tiny, process):
     import resource
@@ -837,7 +839,7 @@ def test_a_prompt_that_cannot_be_read_is_told(here, ink, finished, prompt, stdin
     tell(ink("sample", finished("char"), "--prompt", prompt, stdin=stdin), 3, message)
 
 
-@pytest.mark.process
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="arguments are not bytes on this system")
 @pytest.mark.parametrize(
     "args, code, told",
@@ -873,7 +875,7 @@ def test_a_run_and_a_validation_text_with_a_name_that_is_no_utf8_work(here, ink,
     assert ink("resume", "r\udcff", "--steps", 3).code == 0
 
 
-@pytest.mark.process
+@pytest.mark.long
 def test_a_torch_that_does_not_load_is_told(here, tmp_path):
     broken = tmp_path / "broken" / "torch"
     broken.mkdir(parents=True)

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from inkwright.app.cli.flags import Flags, SampleFlags
 from inkwright.config import ModelConfig, TrainConfig
 
+pytestmark = pytest.mark.long
+
 SMALL = {
     "STEPS": 1, "N_LAYER": 1, "N_HEAD": 2, "N_EMBD": 16, "BLOCK_SIZE": 8, "BATCH_SIZE": 2, "THREADS": 1, "DTYPE": "float32",
     "SAMPLE_EVERY": 0, "VOCAB_SIZE": 260,
@@ -86,19 +88,47 @@ OF_VERB = {
 LONG = {"minutes", "tokens", "count", "steps"}  # what would take its time if it were granted
 
 
+GOOD = {
+    "shape": "classic", "model": "bigram", "tokenizer": "bpe", "alphabet": "bare", "split": "blocks", "normalize": "NFC",
+    "encoding": "latin-1", "device": "cpu", "dtype": "float32", "compile": "off", "on-nan": "skip", "order": "epoch",
+    "optimizer": "adamw", "schedule": "cosine", "val": "book.txt", "text": "book.txt", "config": "run", "from": "run",
+    "run": "new", "preset": "nanogpt-cpu", "learning-rate": "1e30", "dropout": "0.5", "val-fraction": "0.9", "n-embd": "8",
+    "vocab-size": "300", "prompt": "-", "temperature": "0", "top-p": "0.1", "min-p": "1", "minutes": "0.0001",
+}  # fmt: skip
+"""A value that gets past the first gate; 1 for any other flag."""
+SWITCHES = {
+    "json",
+    "strict",
+    "raw",
+    "per-token",
+    "accept-new-data",
+    "bias",
+    "until-end",
+    "allow-unseen",
+    "help",
+    "version",
+}
+
+
 @st.composite
 def command_lines(draw: st.DrawFn) -> list[str]:
     verb = draw(st.sampled_from([verb for verb in OF_VERB if not verb.startswith("-")]))
-    words: list[str] = [draw(st.sampled_from(["book.txt", *PATHS, *WORDS]))]
+    good = "book.txt" if verb in ("train", "doctor") else "run"
+    words: list[str] = [good if draw(st.booleans()) else draw(st.sampled_from([*PATHS, *WORDS]))]
     for flag in draw(st.lists(st.sampled_from(OF_VERB[verb]), max_size=3, unique=True)):
         spelled = "--" + draw(st.sampled_from([flag, flag.replace("-", "_")]))
         values = [*NUMBERS[:2], *NUMBERS[4:10], *WORDS] if flag in LONG else [*NUMBERS, *WORDS, *PATHS]
-        value = draw(st.one_of(st.sampled_from(values), st.text(st.characters(exclude_characters="\0"), max_size=4)))
+        hostile = st.one_of(st.sampled_from(values), st.text(st.characters(exclude_characters="\0"), max_size=4))
+        value = GOOD.get(flag, "1") if draw(st.integers(0, 2)) else draw(hostile)
         if flag in LONG and value.strip().lstrip("+").isdigit():
             value = "1"
-        words += draw(st.sampled_from([[spelled, value], [f"{spelled}={value}"], [spelled]]))
-    where = draw(st.integers(0, len(words) - 1)) if draw(st.booleans()) else 0
-    return [verb, *words[where:], *words[:where]] if draw(st.integers(0, 9)) else [*words, verb]
+        if flag in SWITCHES and draw(st.booleans()):
+            words.append(spelled)
+        else:
+            words += draw(st.sampled_from([[spelled, value], [f"{spelled}={value}"]]))
+    if draw(st.integers(0, 5)) == 0:  # in any order, the verb perhaps in the middle
+        return draw(st.permutations([verb, *words]))
+    return [verb, *words]
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def test_a_held_folder_is_refused_at_once_and_a_free_one_is_not(tmp_path: Path) 
     lock.acquire(tmp_path).close()
 
 
-@pytest.mark.process
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is of POSIX")
 def test_a_real_other_process_holds_it_until_it_is_killed(tmp_path: Path) -> None:
     child = another_process(tmp_path)
@@ -64,7 +64,7 @@ def test_a_lock_file_that_says_nothing_is_still_a_lock(tmp_path: Path, content: 
     lock.acquire(tmp_path).close()
 
 
-@pytest.mark.process
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs eight processes at once")
 def test_of_eight_that_come_at_once_exactly_one_wins(tmp_path: Path) -> None:
     gate, opener = os.pipe()
@@ -93,3 +93,20 @@ def test_of_eight_that_come_at_once_exactly_one_wins(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_cannot_be_held(tmp_path: Path) -> None:
     with pytest.raises(MachineError, match=r"cannot write to .*/gone: no such file or directory"):
         lock.acquire(tmp_path / "gone")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an open file cannot be taken away on this system")
+def test_a_lock_whose_file_was_taken_away_meanwhile_is_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = lock._lock
+
+    def late(file) -> None:  # between opening and locking, the holder gives up its run and another process comes
+        monkeypatch.setattr(lock, "_lock", real)
+        (tmp_path / ".lock").unlink()
+        winners.append(lock.acquire(tmp_path))
+        real(file)
+
+    winners: list = []
+    monkeypatch.setattr(lock, "_lock", late)
+    with pytest.raises(OccupiedError):
+        lock.acquire(tmp_path)
+    winners[0].close()

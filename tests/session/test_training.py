@@ -68,6 +68,7 @@ def test_a_run_stopped_anywhere_and_resumed_equals_the_unbroken_one_bit_for_bit(
     assert figures(tmp_path / "a") == figures(tmp_path / "b")
 
 
+@pytest.mark.long
 def test_a_thousand_steps_stopped_at_500_equal_a_thousand_without_a_stop(book, tmp_path):
     settings = dict(steps=1000, eval_every=500, checkpoint_every=500, report_every=100, n_layer=1)
     unbroken = finish(begin(book, tmp_path / "a", **settings))

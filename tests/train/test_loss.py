@@ -74,8 +74,11 @@ def test_a_window_with_a_tail_weighs_by_its_tokens(tiny_model: Make) -> None:
     assert with_a_tail == pytest.approx(whole, rel=0.1)  # one token more is a window more, and hardly more text
 
 
-def test_one_window_has_no_standard_error(tiny_model: Make) -> None:
-    assert math.isnan(evaluate(tiny_model("bigram"), Windows(ids(9), 8)).stderr)
+def test_the_standard_error_of_one_window_is_that_of_its_tokens(tiny_model: Make) -> None:
+    model, text = tiny_model("bigram"), ids(9)
+    expected = statistics.stdev(one_token_at_a_time(model, text, 8)) / math.sqrt(8)
+    assert evaluate(model, Windows(text, 8)).stderr == pytest.approx(expected, rel=1e-5)
+    assert math.isnan(evaluate(model, Windows(ids(2), 8)).stderr), "one token says nothing about others"
 
 
 @pytest.mark.parametrize("was_training", [True, False])

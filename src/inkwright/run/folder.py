@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,13 +18,15 @@ from inkwright.run.checkpoint import Checkpoint
 from inkwright.run.model_folder import ModelFolder
 
 KEEP = 2  # newest checkpoints kept, besides the best
+OWN = frozenset({"tokens", "checkpoints", "metrics.jsonl", ".lock"})
+"""What stands in a run's folder before run.json does."""
 
 
 class Run:
     """One training's folder. Opened for writing it is locked until `close`."""
 
     def __init__(
-        self, folder: Path, record: dict[str, Any], held: IO[bytes] | None = None, before: Collection[str] = ()
+        self, folder: Path, record: dict[str, Any], held: IO[bytes] | None = None, before: Set[str] = frozenset()
     ) -> None:
         self.folder = folder
         self.record = record
@@ -41,15 +43,14 @@ class Run:
         """
         if os.path.lexists(folder) and not os.path.isdir(folder):
             raise OccupiedError(f"{quoted(folder)} is a file", "give another --run folder")
-        before = set(os.listdir(folder)) if os.path.isdir(folder) and os.access(folder, os.R_OK) else set[str]()
+        before = {name for name in OWN if os.path.lexists(folder / name)}
         storage.make_folder(folder)
-        held = lock.acquire(folder)
+        run = cls(folder, {}, lock.acquire(folder), before)
         try:
             _refuse_occupied(folder)
-            run = cls(folder, {}, held, before)
             run.sweep()
         except BaseException:
-            held.close()
+            run.abandon()
             raise
         return run
 
@@ -104,7 +105,7 @@ class Run:
 
     def abandon(self) -> None:
         """Take away a run that could not begin, and its folder if nothing else is in it."""
-        for name in {"tokens", "checkpoints", "metrics.jsonl", ".lock"}.difference(self._before):
+        for name in OWN - self._before:
             path = self.folder / name
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
         self.close()

@@ -24,6 +24,8 @@ def acquire(folder: Path) -> IO[bytes]:
         raise MachineError(*explain(error, folder)) from None
     try:
         _lock(file)
+        if os.name != "nt" and not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            raise FileExistsError  # whoever held it took the file away: another may hold the new one
     except OSError:
         holder = _holder(file)
         file.close()

@@ -138,9 +138,9 @@ def require_tokens(text: tokens.Tokens, block_size: int) -> None:
             f"{len(text.train)} token{'s' * (len(text.train) != 1)} to train on cannot fill one context of {block_size}",
             "add text, or a smaller --val-fraction",
         )
-    if len(text.val) < 2:
+    if len(text.val) < 3:
         raise TextError(
-            f"{len(text.val)} token{'s' * (len(text.val) != 1)} to validate on; at least 2 are needed",
+            f"{len(text.val)} token{'s' * (len(text.val) != 1)} to validate on; at least 3 are needed",
             "a larger --val-fraction, or another --val",
         )
 

@@ -61,12 +61,13 @@ def evaluate(model: LogitModel, windows: Windows, batch_size: int = 64) -> Evalu
 
     Raises: Interrupted   a stop was asked for on the way
     """
-    batches = token_losses(model, windows, batch_size)
+    batches = [batch.double() for batch in token_losses(model, windows, batch_size)]
     tokens = sum(batch.numel() for batch in batches)
-    loss = sum(batch.double().sum().item() for batch in batches) / tokens
-    sums = torch.cat([batch.double().sum(1) for batch in batches])
-    sizes = torch.cat([torch.full((len(batch),), float(batch.shape[1])).double() for batch in batches])
-    residuals = sums - loss * sizes  # of a ratio estimate: windows of unequal length count by their tokens
-    n = len(sums)
-    stderr = math.sqrt((residuals**2).sum().item() * n / max(n - 1, 1)) / tokens if n > 1 else float("nan")
+    loss = sum(batch.sum().item() for batch in batches) / tokens
+    if len(batches) == 1 and len(batches[0]) == 1:
+        batches = [batches[0].T]  # one window alone has no spread: take its tokens for draws
+    # how far each window is from what its length lets expect: windows of unequal length count by their tokens
+    residuals = torch.cat([(batch - loss).sum(1) for batch in batches])
+    n = len(residuals)
+    stderr = math.sqrt((residuals**2).sum().item() * n / (n - 1)) / tokens if n > 1 else math.nan
     return Evaluation(loss, stderr, tokens)

@@ -11,6 +11,7 @@ from typing import NoReturn
 import cyclopts
 from cyclopts import App, CycloptsError, Parameter
 
+from inkwright import interrupt
 from inkwright.app.cli import console
 from inkwright.app.cli.console import STDIN
 from inkwright.errors import InkwrightError, MachineError, SettingError, UsageError, quoted
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run one verb and leave the process with the exit code of the table in errors.py."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads must not spin: docs/diary.md
+    os.environ.setdefault("GOMP_SPINCOUNT", "300")  # a thread that waits must not spin for long: docs/diary.md
     console.prepare_streams()
     code = run([a for a in arguments if a != "--debug"], debug)
     with contextlib.suppress(OSError, ValueError):
@@ -59,6 +60,8 @@ def run(arguments: list[str], debug: bool = False) -> int:
         return app([STDIN if a == "-" else a for a in arguments]) or 0
     except KeyboardInterrupt:
         return 130
+    except interrupt.Interrupted:  # before there was anything to save
+        return 128 + interrupt.requested()
     except BrokenPipeError:
         return 141
     except Exception as error:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from inkwright import interrupt
 from inkwright.app.cli.console import Output
 from inkwright.app.cli.flags import STDIN, Flags, gather
 
@@ -42,9 +43,10 @@ def resume(
     from inkwright.text.corpus import Note
 
     texts = [("-" if part == STDIN else part) for part in text] if text else None
-    training, notes = reopen(run, given.settings, texts, accept_new_data, strict)
-    announce(training, [Note(note) for note in notes], out)
-    return watch(training, out)
+    with interrupt.listening():
+        training, notes = reopen(run, given.settings, texts, accept_new_data, strict)
+        announce(training, [Note(note) for note in notes], out)
+        return watch(training, out)
 
 
 resume.__annotations__["flags"] = Annotated[Flags, Parameter(name="*")]

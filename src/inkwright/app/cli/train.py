@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from inkwright import config as configs
+from inkwright import interrupt
 from inkwright.app.cli.console import Output
 from inkwright.app.cli.flags import STDIN, Flags, gather
 from inkwright.errors import SettingError
@@ -50,10 +51,11 @@ def train(
     from inkwright.session.prepare import prepare
     from inkwright.session.training import Training
 
-    prepared = prepare(sources, run, resolved, set(chosen), from_)
-    training = Training(prepared.run)
-    announce(training, prepared.notes, out)
-    return watch(training, out)
+    with interrupt.listening():
+        prepared = prepare(sources, run, resolved, set(chosen), from_)
+        training = Training(prepared.run)
+        announce(training, prepared.notes, out)
+        return watch(training, out)
 
 
 train.__annotations__["flags"] = Annotated[Flags, Parameter(name="*")]

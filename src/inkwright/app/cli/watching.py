@@ -49,7 +49,7 @@ def announce(training: Training, notes: Sequence[Note], out: Output) -> None:
 
 def watch(training: Training, out: Output) -> int:
     """Train to the end, or to the first Ctrl-C; the exit code."""
-    with interrupt.listening(), Bar(training, out) as bar, closing(training.__iter__()) as progress:
+    with Bar(training, out) as bar, closing(training.__iter__()) as progress:
         for now in progress:
             for warning in now.warnings:
                 out.warn(warning)
