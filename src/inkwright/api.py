@@ -37,8 +37,7 @@ def fit(
     """
     texts = [str(text)] if isinstance(text, str | PathLike) else [str(part) for part in text]
     config = configs.resolve(settings, preset)
-    given = settings.keys() | configs.PRESETS[preset or "laptop"].keys()
-    prepared = prepare(texts, Path(folder) if folder else None, config, set(given), Path(base) if base else None)
+    prepared = prepare(texts, Path(folder) if folder else None, config, set(settings), Path(base) if base else None)
     yield from Training(prepared.run)
 
 

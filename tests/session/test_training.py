@@ -252,6 +252,25 @@ def test_a_run_started_from_another_keeps_its_weights_and_learns_new_characters(
     assert torch.equal(new.model.state_dict()["tok_emb.weight"][:V], old.model.state_dict()["tok_emb.weight"])
 
 
+def test_a_presets_context_shrinks_to_a_short_text_and_one_that_was_asked_for_is_refused(book, tmp_path, tiny_text):
+    book.write_text(tiny_text[:900], encoding="utf-8")
+    asked = {"threads": 1, "dtype": "float32"}
+    prepared = prepare([str(book)], tmp_path / "a", configs.resolve(asked, "nanogpt-gpu"), set(asked))
+    prepared.run.close()
+    assert prepared.run.config.model.block_size == 64
+    assert any("context 64 instead of 256" in note.message for note in prepared.notes)
+    with pytest.raises(TextError, match="too short for --block-size 1024"):
+        begin(book, tmp_path / "b", block_size=1024)
+
+
+def test_a_run_started_from_a_bpe_model_is_recorded_as_one(book, tmp_path):
+    finish(begin(book, tmp_path / "a", tokenizer="bpe", vocab_size=300, steps=2))
+    asked = {"steps": 2, "threads": 1, "dtype": "float32"}
+    prepared = prepare([str(book)], tmp_path / "b", configs.resolve(asked), set(asked), base=tmp_path / "a")
+    prepared.run.close()
+    assert prepared.run.config.text.tokenizer == "bpe"
+
+
 def test_two_trainings_cannot_have_one_folder(book, tmp_path):
     training = begin(book, tmp_path / "a")
     steps = iter(training)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from inkwright.config import MachineConfig, ModelConfig, RunConfig, TrainConfig, change
+from inkwright.config import MachineConfig, ModelConfig, RunConfig, TextConfig, TrainConfig, change
 from inkwright.errors import ModelError, SettingError, TextError, quoted
 from inkwright.model import LogitModel, build
 from inkwright.randomness import derive
@@ -18,13 +18,17 @@ from inkwright.run.folder import Run, read_model
 from inkwright.run.model_folder import ModelFolder
 from inkwright.text import corpus as corpora
 from inkwright.text import doctor, tokens
-from inkwright.text.corpus import Note, Split
+from inkwright.text.corpus import Corpus, Note, Split
 from inkwright.text.tokenizer import Tokenizer
 from inkwright.text.windows import Windows
 from inkwright.train import device, plan
 from inkwright.version import __version__
 
 SMALLEST_CONTEXT = 8
+KINDS = {"char": {"tokenizer": "char", "alphabet": "open"}, "bare": {"tokenizer": "char", "alphabet": "bare"}} | {
+    kind: {"tokenizer": kind} for kind in ("byte", "bpe")
+}
+"""The settings that say what kind of tokenizer a run has, also where it came from another run."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +51,13 @@ def prepare(
     Raises: TextError, UsageError, MachineError, ModelError, OccupiedError
     """
     started = time.perf_counter()
-    corpus = corpora.read(texts, config.text)
-    validation = corpora.read([config.text.val], config.text) if config.text.val else None
-    split = corpora.split(corpus, config.text, validation)
+    corpus, split = read_text(texts, config.text)
     notes = [*doctor.examine(corpus, split, config.text)]
     origin = _origin(base, given) if base else None
     tokenizer = make_tokenizer(config, split, origin)
     model_config = origin.model.config if origin else config.model
     model_config = change(model_config, vocab_size=tokenizer.vocab_size, dropout=config.model.dropout)
+    text_config = change(config.text, **KINDS[tokenizer.kind])
     run = Run.claim(folder or Path("runs") / corpus.name)
     try:
         written = tokens.write(run.folder / "tokens", corpus, split, tokenizer, _text_settings(config))
@@ -63,18 +66,16 @@ def prepare(
             model_config = fit_context(model_config, len(text.train), "block_size" in given, split, notes)
         require_tokens(text, model_config.block_size)
         device.require_memory(model_config, config.train, device.resolve_device(config.machine.device))
-        model = (
-            grow(origin, model_config, config.train.seed)
-            if origin
-            else build(model_config, derive(config.train.seed, "init"))
-        )
+        model = build(model_config, derive(config.train.seed, "init"))
+        if origin is not None:
+            inherit(model, origin)
         machine = device.decide(config.machine, model, config.train)
         train_config = planned(config.train, model, text, machine, time.perf_counter() - started)
-        config = RunConfig(text=config.text, model=model_config, train=train_config, machine=machine)
+        config = RunConfig(text=text_config, model=model_config, train=train_config, machine=machine)
         _first_checkpoint(run, config, model, tokenizer, text)
         record = {
             "version": __version__,
-            "texts": [_absolute(source) for source in texts],
+            "texts": [absolute(source) for source in texts],
             "name": corpus.name,
             "fingerprint": corpus.fingerprint,
             "tokens": written.name,
@@ -86,6 +87,16 @@ def prepare(
         run.abandon()
         raise
     return Prepared(run, tuple(notes), model.parameter_count)
+
+
+def read_text(texts: Sequence[str], config: TextConfig) -> tuple[Corpus, Split]:
+    """A text, and what of it trains and what validates.
+
+    Raises: TextError
+    """
+    corpus = corpora.read(texts, config)
+    validation = corpora.read([config.val], config) if config.val else None
+    return corpus, corpora.split(corpus, config, validation)
 
 
 def _origin(base: Path, given: set[str]) -> ModelFolder:
@@ -156,9 +167,11 @@ def planned(
     return plan.fit_minutes(train, model, Windows(text.train, T), Windows(text.val, T), machine, budget)
 
 
-def grow(origin: ModelFolder, config: ModelConfig, seed: int) -> LogitModel:
-    """The model of an earlier run, with fresh rows for the characters that are new."""
-    model = build(config, derive(seed, "init"))
+def inherit(model: LogitModel, origin: ModelFolder) -> None:
+    """Take over the weights of an earlier model; what is new here, such as rows for new characters, stays fresh.
+
+    Raises: ModelError   the earlier model has another shape
+    """
     old = origin.model.state_dict()
     with torch.no_grad():
         for name, tensor in model.state_dict().items():
@@ -166,7 +179,6 @@ def grow(origin: ModelFolder, config: ModelConfig, seed: int) -> LogitModel:
                 raise ModelError(f"the model to start from has no {name}")
             shared = tuple(slice(min(sizes)) for sizes in zip(tensor.shape, old[name].shape, strict=True))
             tensor[shared] = old[name][shared]
-    return model
 
 
 def _first_checkpoint(
@@ -182,6 +194,6 @@ def _text_settings(config: RunConfig) -> dict[str, Any]:
     return config.text.model_dump(include={"val", "val_fraction", "split", "encoding", "normalize"})
 
 
-def _absolute(source: str) -> str:
+def absolute(source: str) -> str:
     """A text's name as it will be found again from another working folder."""
     return source if source == "-" or source in corpora.named() else str(Path(source).absolute())

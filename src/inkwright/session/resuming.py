@@ -12,6 +12,7 @@ from inkwright import config as configs
 from inkwright.config import RunConfig
 from inkwright.errors import ModelError, TextError, quoted
 from inkwright.run.folder import Run
+from inkwright.session.prepare import absolute, read_text
 from inkwright.session.training import Training
 from inkwright.text import corpus as corpora
 from inkwright.text import tokens
@@ -96,7 +97,7 @@ def _check_text(run: Run, config: RunConfig, text: list[str] | None, accept_new_
         raise ModelError(
             f"{what[0]} is not the text this run was trained on ({what[1]})", "--accept-new-data to continue on purpose"
         )
-    return _accept(run, config, corpus, texts)
+    return _accept(run, config, texts)
 
 
 def _difference(run: Run, corpus: Corpus) -> tuple[str, str]:
@@ -115,17 +116,17 @@ def _difference(run: Run, corpus: Corpus) -> tuple[str, str]:
     return Path(new.name).name, f"{len(differing)} of {len(now)} files differ{'s' * (len(differing) == 1)}: {sizes}"
 
 
-def _accept(run: Run, config: RunConfig, corpus: Corpus, texts: list[str]) -> list[str]:
+def _accept(run: Run, config: RunConfig, texts: list[str]) -> list[str]:
     """Cut the new text with the run's tokenizer, and write the change down."""
     saved, _ = run.newest()
-    validation = corpora.read([config.text.val], config.text) if config.text.val else None
-    split = corpora.split(corpus, config.text, validation)
+    corpus, split = read_text(texts, config.text)
     tokenizer = saved.model_folder.tokenizer
     settings = tokens.read(run.tokens_folder).facts["settings"]
     written = tokens.write(run.folder / "tokens", corpus, split, tokenizer, settings)
     step = saved.state["step"]
     changes = [*run.record["changes"], {"step": step, "fingerprint": corpus.fingerprint}]
-    run.change_config(run.config, texts=texts, fingerprint=corpus.fingerprint, tokens=written.name, changes=changes)
+    facts = {"texts": [absolute(text) for text in texts], "fingerprint": corpus.fingerprint, "tokens": written.name}
+    run.change_config(run.config, changes=changes, **facts)
     return [f"from step {step:,} on this run trains on a changed text; that is written down in run.json"]
 
 

@@ -43,7 +43,6 @@ def train(
     preset = preset or given.preset
     sources = [("-" if text == STDIN else text) for text in texts] or list(given.texts) or ["pydocs"]
     resolved = configs.resolve(given.settings, preset)
-    chosen = given.settings.keys() | configs.PRESETS[preset or "laptop"].keys()
     if {"minutes", "steps"} <= given.settings.keys():
         raise SettingError("minutes", "and --steps say the same thing twice", "give one of them")
 
@@ -52,7 +51,7 @@ def train(
     from inkwright.session.training import Training
 
     with interrupt.listening():
-        prepared = prepare(sources, run, resolved, set(chosen), from_)
+        prepared = prepare(sources, run, resolved, set(given.settings), from_)
         training = Training(prepared.run)
         announce(training, prepared.notes, out)
         return watch(training, out)
