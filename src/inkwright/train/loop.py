@@ -87,12 +87,13 @@ def gradients(
     size = config.micro_batch_size or config.batch_size
     model.train()
     model.zero_grad(set_to_none=True)
+    forward = model if forward is None else forward
     total = 0.0
     for micro, (idx, targets) in enumerate(zip(*(part.split(size) for part in batch), strict=True)):
         if model.config.dropout:
             torch.manual_seed(derive(config.seed, "dropout", step, micro))
         with _precision(device, dtype):
-            logits = (forward or model)(idx.to(device))
+            logits = forward(idx.to(device))
         loss = next_token_loss(logits, targets.to(device)) * (len(idx) / config.batch_size)
         loss.backward()
         total += loss.item()
