@@ -16,6 +16,8 @@ from inkwright.session.prepare import prepare
 from inkwright.session.resuming import reopen
 from inkwright.session.training import Training
 
+pytestmark = pytest.mark.long
+
 SMALL = dict(
     n_layer=2, n_head=2, n_embd=16, block_size=16, batch_size=4, steps=40, dropout=0.2, eval_every=10, report_every=3,
     checkpoint_every=15, dtype="float32", threads=1, warmup_steps=5,
@@ -68,7 +70,6 @@ def test_a_run_stopped_anywhere_and_resumed_equals_the_unbroken_one_bit_for_bit(
     assert figures(tmp_path / "a") == figures(tmp_path / "b")
 
 
-@pytest.mark.long
 def test_a_thousand_steps_stopped_at_500_equal_a_thousand_without_a_stop(book, tmp_path):
     settings = dict(steps=1000, eval_every=500, checkpoint_every=500, report_every=100, n_layer=1)
     unbroken = finish(begin(book, tmp_path / "a", **settings))
