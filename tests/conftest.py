@@ -15,6 +15,7 @@ from hypothesis import settings
 
 from inkwright.config import ModelConfig, change
 from inkwright.model import MODELS, LogitModel, build
+from inkwright.model.counts import Counts
 
 torch.set_num_threads(1)  # pytest's workers share the cores
 settings.register_profile("inkwright", deadline=None)
@@ -31,6 +32,12 @@ def model_name(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+@pytest.fixture(scope="session", params=[name for name in EVERY_MODEL if name != "counts"])
+def learner_name(request: pytest.FixtureRequest) -> str:
+    """Runs a test once for every model that has weights."""
+    return request.param
+
+
 @pytest.fixture(scope="session", params=SHAPES)
 def shape(request: pytest.FixtureRequest) -> str:
     """Runs a test once for every shape of the GPT."""
@@ -42,7 +49,7 @@ def tiny_config() -> Callable[..., ModelConfig]:
     """`tiny_config("modern", block_size=8)`: two layers, width 32; of a rung, or of the GPT in a shape."""
 
     def make(name: str, **changes: object) -> ModelConfig:
-        which = {"model": "gpt", "shape": name} if name in SHAPES else {"model": name}
+        which = {"model": "gpt", "shape": name} if name in SHAPES else {"model": name, "ngram_order": 4}
         config = ModelConfig(n_layer=2, n_head=4, n_embd=32, block_size=16, vocab_size=29, **which)  # type: ignore[arg-type]
         return change(config, **changes)
 
@@ -59,6 +66,8 @@ def tiny_model(tiny_config: Callable[..., ModelConfig]) -> Callable[..., LogitMo
         with torch.no_grad():
             for weight in model.parameters():
                 weight += torch.randn(weight.shape, generator=rng, dtype=torch.float64).to(dtype) * 0.2
+            if isinstance(model, Counts):
+                model.count(torch.randint(model.config.vocab_size, (5_000,), generator=rng).numpy())
         return model.eval()
 
     return make

@@ -48,10 +48,22 @@ class TextConfig(Record):
     max_bytes: int = Field(default=2 * GIBIBYTE, ge=1, description="Refuse a text that is larger, once decompressed")
 
 
+Model = Literal[
+    "gpt", "bigram", "linear", "averaging", "one-head", "many-heads", "feed-forward", "no-residual", "residual",
+    "projection", "wide", "layernorm", "counts",
+]  # fmt: skip
+
+HEADLESS = {"bigram", "linear", "averaging", "one-head", "counts"}  # models in which --n-head means nothing
+
+
 class ModelConfig(Record):
     """The shape of a model."""
 
-    model: Literal["gpt", "bigram"] = Field(default="gpt", description="Which model")
+    model: Model = Field(
+        default="gpt",
+        description="gpt; counts: an n-gram model; or a rung that leads to the GPT: "
+        "bigram, linear, averaging, one-head ... layernorm",
+    )
     shape: Literal["classic", "modern", "lecture"] = Field(
         default="modern",
         description="classic: GPT-2's parts; modern: Qwen3's (RoPE, RMSNorm, QK-norm, SwiGLU); lecture: the lecture's",
@@ -66,6 +78,9 @@ class ModelConfig(Record):
         description="Of the MLP (classic and lecture): nanoGPT's gelu, GPT-2's gelu_tanh, the lecture's relu",
     )
     bias: bool = Field(default=False, description="Biases in linear layers and norms (classic only)")
+    ngram_order: int | None = Field(
+        default=None, ge=0, le=20, description="Tokens in a gram (counts only) [default: chosen on the training text]"
+    )
     vocab_size: int = Field(
         default=0, ge=0, description="Number of different tokens: the tokenizer's, never set by hand"
     )
@@ -77,13 +92,12 @@ class ModelConfig(Record):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
-        if self.model != "gpt":
-            return self
-        if self.shape == "modern" and (self.bias or self.activation != "gelu_tanh"):
+        modern = self.model == "gpt" and self.shape == "modern"
+        if modern and (self.bias or self.activation != "gelu_tanh"):
             setting = "bias" if self.bias else "activation"
             raise SettingError(setting, "is not for --shape modern, which has SwiGLU and no biases", "--shape classic")
-        step = self.n_head * (2 if self.shape == "modern" else 1)  # RoPE turns channels in pairs
-        if self.n_embd % step:
+        step = self.n_head * (2 if modern else 1)  # RoPE turns channels in pairs
+        if self.model not in HEADLESS and self.n_embd % step:
             below, above = self.n_embd // step * step, -(-self.n_embd // step) * step
             raise SettingError(
                 "n_embd",

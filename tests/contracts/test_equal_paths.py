@@ -79,8 +79,8 @@ def test_writing_with_a_cache_writes_the_same(
 
 
 @pytest.mark.parametrize("micro", [1, 3, 4, 100])
-def test_micro_batches_have_the_gradient_of_the_whole_batch(model_name: str, micro: int, tiny_model: Make) -> None:
-    model = tiny_model(model_name)
+def test_micro_batches_have_the_gradient_of_the_whole_batch(learner_name: str, micro: int, tiny_model: Make) -> None:
+    model = tiny_model(learner_name)
     rows = torch.randint(V, (8, 11), generator=torch.Generator().manual_seed(5))
     batch = rows[:, :-1], rows[:, 1:]
     loss = gradients(model, batch, TrainConfig(batch_size=8), step=0)

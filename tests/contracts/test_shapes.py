@@ -12,22 +12,33 @@ import pytest
 import torch
 
 import inkwright
-from inkwright.config import ModelConfig, SampleConfig
+from inkwright.config import ModelConfig, SampleConfig, change
 from inkwright.model import build
 from inkwright.model.attention import Attention, rotary_table
+from inkwright.model.counts import Counts
 from inkwright.model.gpt import MLP, Block, SwiGLU
+from inkwright.model.ladder import ResidualBlock, RungBlock
 from inkwright.model.norm import RMSNorm
 from inkwright.sample.draw import draw, probabilities
 from inkwright.sample.generate import next_logits
 from inkwright.text.windows import Windows
 
 ROOT = Path(inkwright.__file__).parent
-SIZES = {"B": 7, "T": 5, "C": 12, "nh": 3, "hs": 4, "V": 11}  # all different, and none is 2
-B, T, C, nh, hs, V = SIZES.values()
+SIZES = {"B": 7, "T": 5, "C": 12, "nh": 3, "hs": 4, "V": 11, "orders": 6}  # all different, and none is 2
+B, T, C, nh, hs, V, orders = SIZES.values()
 
 GPT = ModelConfig(shape="modern", n_layer=1, n_head=nh, n_embd=C, block_size=T, vocab_size=V)
 CLASSIC = ModelConfig(shape="classic", n_layer=1, n_head=nh, n_embd=C, block_size=T, vocab_size=V)
 BIGRAM = ModelConfig(model="bigram", block_size=T, vocab_size=V)
+LECTURE = ModelConfig(shape="lecture", n_layer=1, n_head=nh, n_embd=C, block_size=T, vocab_size=V)
+COUNTS = Counts(ModelConfig(model="counts", ngram_order=orders - 1, block_size=T, vocab_size=V))
+COUNTS.count(np.arange(50) ** 2 % V)
+
+
+def rung(name: str) -> ModelConfig:
+    return change(LECTURE, model=name)
+
+
 WINDOWS = Windows(np.arange(B * T + 1) % V, T)
 
 CALLS: dict[str, Callable[..., Any]] = {
@@ -38,7 +49,16 @@ CALLS: dict[str, Callable[..., Any]] = {
     "model.gpt.SwiGLU.forward": SwiGLU(GPT),
     "model.gpt.Block.forward": Block(CLASSIC, 0),
     "model.gpt.GPT.forward": build(GPT),
+    "model.counts.Counts.forward": COUNTS,
+    "model.counts.Counts.losses": COUNTS.losses,
     "model.ladder.Bigram.forward": build(BIGRAM),
+    "model.ladder.Linear.forward": build(rung("linear")),
+    "model.ladder.Linear.between": lambda x: build(rung("linear")).between(x, None),
+    "model.ladder.Averaging.between": lambda x: build(rung("averaging")).between(x, None),
+    "model.ladder.NoResidual.between": lambda x: build(rung("no-residual")).between(x, None),
+    "model.ladder.LayerNorm.between": lambda x: build(rung("layernorm")).between(x, None),
+    "model.ladder.RungBlock.forward": RungBlock(LECTURE, 0),
+    "model.ladder.ResidualBlock.forward": ResidualBlock(LECTURE, 0),
     "model.norm.RMSNorm.forward": RMSNorm(C),
     "sample.draw.probabilities": lambda logits: probabilities(logits, SampleConfig(top_p=0.9)),
     "sample.draw.draw": lambda probs: draw(probs, torch.Generator()),

@@ -12,6 +12,7 @@ from inkwright.errors import ContextOverflow, SettingError
 from inkwright.model import MODELS, LogitModel, build
 from inkwright.model.attention import rotary_table, rotate
 from inkwright.model.gpt import hidden_size
+from inkwright.model.ladder import RUNGS
 
 Make = Callable[..., LogitModel]
 Config = Callable[..., ModelConfig]
@@ -25,7 +26,10 @@ def test_the_first_loss_of_a_fresh_model_is_ln_v(model_name: str, tiny_config: C
     model = build(tiny_config(model_name, vocab_size=65, n_embd=64), 1)
     rows = torch.randint(65, (64, 17), generator=torch.Generator().manual_seed(1))
     loss = F.cross_entropy(model(rows[:, :-1]).flatten(0, 1), rows[:, 1:].flatten()).item()
-    assert loss == pytest.approx(math.log(65), abs=0.1)
+    as_torch_begins = (
+        model_name in RUNGS and model_name != "bigram"
+    )  # and the lecture with it: logits too large at first
+    assert -0.1 < loss - math.log(65) < (1.0 if as_torch_begins else 0.1)
 
 
 @torch.no_grad()
@@ -33,10 +37,10 @@ def test_a_fresh_modern_model_prefers_no_token_at_all(tiny_config: Config) -> No
     assert not build(tiny_config("modern"), 1)(torch.tensor([[1, 2, 3]])).any()
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(model_name: str, tiny_config: Config) -> None:
-    one = build(tiny_config(model_name), 5).state_dict()
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(learner_name: str, tiny_config: Config) -> None:
+    one = build(tiny_config(learner_name), 5).state_dict()
     torch.rand(7)  # whoever else draws changes nothing
-    again, other = (build(tiny_config(model_name), seed).state_dict() for seed in (5, 6))
+    again, other = (build(tiny_config(learner_name), seed).state_dict() for seed in (5, 6))
     assert all(torch.equal(one[name], again[name]) for name in one)
     assert any(not torch.equal(one[name], other[name]) for name in one)
 

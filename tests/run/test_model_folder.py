@@ -138,6 +138,8 @@ def test_a_tensor_that_is_missing_left_over_misshapen_or_not_finite_is_told(
     folder = write(model, elsewhere=True)
     whole = to_stock(model)
     for name in whole:
+        if spoil in (not_a_number, infinite) and not whole[name].is_floating_point():
+            continue
         tensors = dict(whole)
         spoil(tensors, name)
         if all(name in tensors and torch.equal(tensors[name], whole[name]) for name in whole) and len(tensors) == len(

@@ -42,7 +42,7 @@ def test_an_evaluation_is_what_one_token_at_a_time_gives(
     expected = one_token_at_a_time(model, text, block_size)
     windows = Windows(text, block_size)
     found = [value for batch in token_losses(model, windows, batch_size) for value in batch.flatten().tolist()]
-    assert found == pytest.approx(expected, abs=1e-5)
+    assert found == pytest.approx(expected, abs=1e-5, rel=1e-6)
     evaluation = evaluate(model, windows, batch_size)
     assert evaluation.loss == pytest.approx(statistics.fmean(expected), rel=1e-6) and evaluation.tokens == n - 1
 

@@ -2,10 +2,11 @@
 
 from inkwright.config import ModelConfig
 from inkwright.model.base import LogitModel
+from inkwright.model.counts import Counts
 from inkwright.model.gpt import GPT
-from inkwright.model.ladder import Bigram
+from inkwright.model.ladder import RUNGS
 
-MODELS: dict[str, type[LogitModel]] = {"bigram": Bigram, "gpt": GPT}
+MODELS: dict[str, type[LogitModel]] = {"gpt": GPT, **RUNGS, "counts": Counts}
 
 
 def build(config: ModelConfig, seed: int = 0) -> LogitModel:

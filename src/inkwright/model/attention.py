@@ -1,6 +1,7 @@
-"""Self-attention: tokens talk to each other. Knows no text, no blocks, no loss."""
+"""Attention: tokens talk to each other. Knows no text, no blocks, no loss."""
 
 import math
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -10,9 +11,17 @@ from inkwright.config import ModelConfig
 from inkwright.model.cache import Cache
 from inkwright.model.norm import RMSNorm
 
+Mask = Literal["causal", "full", "cross"]
+"""Who may read from whom.
 
-def attention_weights(q: Tensor, k: Tensor) -> Tensor:
-    """How much each position reads from itself and from its past; every row sums to 1.
+causal   each position from itself and its past: a decoder, which must not see what it is to predict
+full     every position from every other: an encoder, which reads a text that is all there
+cross    every position from every position of another text
+"""
+
+
+def attention_weights(q: Tensor, k: Tensor, mask: Mask = "causal") -> Tensor:
+    """How much each position reads from each other one that it may see; every row sums to 1.
 
     The slow way that shows the matrix. `attend` gives the same result without ever writing it down.
 
@@ -20,22 +29,26 @@ def attention_weights(q: Tensor, k: Tensor) -> Tensor:
     Source: Vaswani et al. 2017, section 3.2.1
     """
     scores = q @ k.mT / math.sqrt(q.shape[-1])  # by the size of a head: keeps the variance of the scores near 1
-    return scores.masked_fill(~_visible(q.shape[2], k.shape[2], q.device), float("-inf")).softmax(-1)
+    if mask == "causal":
+        scores = scores.masked_fill(~_visible(q.shape[2], k.shape[2], q.device), float("-inf"))
+    return scores.softmax(-1)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0, mask: Mask = "causal") -> Tensor:
     """What each position gathers from the positions it may see. With more keys than queries, the queries come last.
 
     Shape: (B, nh, T, hs), (B, nh, T, hs), (B, nh, T, hs) -> (B, nh, T, hs)
     """
     queries, keys = q.shape[2], k.shape[2]
-    if queries == keys or queries == 1:
-        return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=queries > 1)
+    if mask != "causal" or queries == 1:
+        return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
+    if queries == keys:
+        return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=_visible(queries, keys, q.device), dropout_p=dropout)
 
 
 def _visible(queries: int, keys: int, device: torch.device) -> Tensor:
-    """True where a query may look: at itself and before."""
+    """True where a query may look, if it may not look ahead: at itself and before."""
     return torch.ones(queries, keys, dtype=torch.bool, device=device).tril(keys - queries)
 
 
@@ -62,32 +75,36 @@ def rotate(x: Tensor, table: Tensor) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Every head reads from the past in its own way; `proj` joins what they found."""
+    """Every head reads in its own way from what its mask lets it see; `proj` joins what they found."""
 
-    def __init__(self, config: ModelConfig, layer: int) -> None:
+    def __init__(self, config: ModelConfig, layer: int, mask: Mask = "causal") -> None:
         super().__init__()
         C = config.n_embd
         classic_bias = config.shape == "classic" and config.bias
         self.q = nn.Linear(C, C, bias=classic_bias)
         self.k = nn.Linear(C, C, bias=classic_bias)
         self.v = nn.Linear(C, C, bias=classic_bias)
-        self.proj = nn.Linear(C, C, bias=classic_bias or config.shape == "lecture")
+        self.proj: nn.Module = nn.Linear(C, C, bias=classic_bias or config.shape == "lecture")
         if config.shape == "modern":
             self.q_norm = RMSNorm(config.head_size)
             self.k_norm = RMSNorm(config.head_size)
         self.n_head, self.layer, self.dropout = config.n_head, layer, config.dropout
+        self.mask: Mask = mask
 
-    def forward(self, x: Tensor, rotary: Tensor | None = None, cache: Cache | None = None) -> Tensor:
-        """What each position learned from its past.
+    def forward(
+        self, x: Tensor, rotary: Tensor | None = None, cache: Cache | None = None, source: Tensor | None = None
+    ) -> Tensor:
+        """What each position learned from those it reads: of its own text, or with a cross mask of `source`.
 
         Shape: (B, T, C) -> (B, T, C)
         """
-        q, k, v = (self._heads(part(x)) for part in (self.q, self.k, self.v))
+        read = x if source is None else source
+        q, k, v = self._heads(self.q(x)), self._heads(self.k(read)), self._heads(self.v(read))
         if rotary is not None:
             q, k = rotate(self.q_norm(q), rotary), rotate(self.k_norm(k), rotary)
         if cache is not None:
             k, v = cache.extend(self.layer, k, v)
-        out = attend(q, k, v, self.dropout if self.training else 0.0)
+        out = attend(q, k, v, self.dropout if self.training else 0.0, self.mask)
         return self.proj(out.transpose(1, 2).flatten(2))
 
     def _heads(self, x: Tensor) -> Tensor:

@@ -1,7 +1,9 @@
 """What every model here is: ids in, logits out. Knows no architecture."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from inkwright.config import ModelConfig
@@ -29,11 +31,26 @@ class LogitModel(nn.Module, ABC):
     def initialize(self, seed: int) -> None:
         """Fresh weights, the same for the same seed."""
 
+    def make_room(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take the sizes of tensors that are about to be loaded, where they are not the configuration's to say.
+
+        Raises: ModelError   they cannot be this model's
+        """
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return next(self.parameters()).device
+
+    @property
+    def cache_shape(self) -> tuple[int, int, int]:
+        """What its cache has room for: layers, heads, channels of a head."""
+        return self.config.n_layer, self.config.n_head, self.config.head_size
+
     def new_cache(self, batch_size: int = 1) -> Cache:
         """An empty cache for this model."""
-        weight = next(self.parameters())
-        c = self.config
-        return Cache(0 if c.model == "bigram" else c.n_layer, batch_size, c.n_head, c.block_size, c.head_size, weight)
+        n_layer, n_head, head_size = self.cache_shape
+        return Cache(n_layer, batch_size, n_head, self.config.block_size, head_size, next(self.parameters()))
 
     @property
     def parameter_count(self) -> int:

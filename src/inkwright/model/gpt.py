@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inkwright.config import ModelConfig
-from inkwright.model.attention import Attention, rotary_table
+from inkwright.model.attention import Attention, Mask, rotary_table
 from inkwright.model.base import LogitModel
 from inkwright.model.cache import Cache, first_position
 from inkwright.model.norm import norm
@@ -70,10 +70,10 @@ def hidden_size(config: ModelConfig) -> int:
 class Block(nn.Module):
     """Read from the others, then think alone; both add to the residual stream."""
 
-    def __init__(self, config: ModelConfig, layer: int) -> None:
+    def __init__(self, config: ModelConfig, layer: int, mask: Mask = "causal") -> None:
         super().__init__()
         self.ln_1 = norm(config)
-        self.attn = Attention(config, layer)
+        self.attn = Attention(config, layer, mask)
         self.ln_2 = norm(config)
         self.mlp = SwiGLU(config) if config.shape == "modern" else MLP(config)
         self.drop = nn.Dropout(config.dropout)

@@ -84,6 +84,7 @@ def from_stock(tensors: Mapping[str, Tensor], model: LogitModel) -> None:
 
     Raises: ModelError   one is missing, left over, or has another shape
     """
+    model.make_room(tensors)
     wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
     if model_type(model.config) == "inkwright":
         state, known = dict(tensors), set(wanted)

@@ -45,7 +45,7 @@ def next_logits(model: LogitModel, context: Sequence[int], cache: Cache | None) 
 
     Shape: -> (V,)
     """
-    device = next(model.parameters()).device
+    device = model.device
     unread = context[cache.length if cache is not None else 0 :]
     with evaluating(model), torch.inference_mode():
         logits = model(torch.tensor([unread], device=device), cache)

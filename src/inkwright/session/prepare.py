@@ -16,6 +16,7 @@ from inkwright.run import checkpoint
 from inkwright.run.card import card
 from inkwright.run.folder import Run, read_model
 from inkwright.run.model_folder import ModelFolder
+from inkwright.session.baseline import baseline
 from inkwright.text import corpus as corpora
 from inkwright.text import doctor, tokens
 from inkwright.text.corpus import Corpus, Note, Split
@@ -65,6 +66,12 @@ def prepare(
         if origin is None:
             model_config = fit_context(model_config, len(text.train), "block_size" in given, split, notes)
         require_tokens(text, model_config.block_size)
+        scale = baseline(
+            text.train, text.val, tokenizer, text.facts["val"], model_config.block_size, model_config.ngram_order
+        )
+        if model_config.model == "counts":
+            order = next(line.order for line in scale if line.name == "ngram")
+            model_config = change(model_config, ngram_order=order)
         device.require_memory(model_config, config.train, device.resolve_device(config.machine.device))
         model = build(model_config, derive(config.train.seed, "init"))
         if origin is not None:
@@ -81,6 +88,7 @@ def prepare(
             "tokens": written.name,
             "from": str(base) if base else None,
             "conditions": device.conditions(machine),
+            "baseline": [line.as_record() for line in scale],
         }
         run.begin(record, config)
     except BaseException:
@@ -160,6 +168,8 @@ def planned(
     train: TrainConfig, model: LogitModel, text: tokens.Tokens, machine: MachineConfig, spent_seconds: float
 ) -> TrainConfig:
     """The same plan with as many steps as fit into its minutes, if it has any."""
+    if model.config.model == "counts":
+        return change(train, steps=1, minutes=None)
     if train.minutes is None:
         return train
     T = model.config.block_size

@@ -13,6 +13,7 @@ from inkwright import interrupt
 from inkwright.config import RunConfig
 from inkwright.errors import DivergedError, MachineError, SaveError
 from inkwright.language_model import LanguageModel
+from inkwright.model.counts import Counts
 from inkwright.run import checkpoint
 from inkwright.run.card import card
 from inkwright.run.checkpoint import Checkpoint
@@ -21,7 +22,7 @@ from inkwright.text import tokens
 from inkwright.text.windows import Windows
 from inkwright.train.device import decide
 from inkwright.train.guard import Guard
-from inkwright.train.loop import StepReport, TrainState, train
+from inkwright.train.loop import StepReport, TrainState, count, train
 from inkwright.train.loss import evaluate
 from inkwright.train.optimizer import build_optimizers
 
@@ -149,7 +150,7 @@ class Training:
         while True:
             began = time.perf_counter()
             try:
-                for report in train(self.state, windows, self.config.train, self.dtype):
+                for report in self._one_by_one(windows):
                     self._trained_seconds += time.perf_counter() - began
                     self._trained_tokens += report.tokens
                     yield report
@@ -157,6 +158,12 @@ class Training:
                 return
             except DivergedError as error:
                 self._rewind(error)
+
+    def _one_by_one(self, windows: Windows) -> Iterator[StepReport]:
+        model = self.state.model
+        if isinstance(model, Counts):
+            return count(self.state, windows.ids, model)
+        return train(self.state, windows, self.config.train, self.dtype)
 
     def _rewind(self, error: DivergedError) -> None:
         saved, _ = self.run.newest()

@@ -26,6 +26,8 @@ def decide(config: MachineConfig, model: LogitModel, train: TrainConfig) -> Mach
     torch.set_num_threads(threads)
     compiled = config.compile if config.compile != "auto" else "on" if device.type == "cuda" else "off"
     dtype = config.dtype
+    if model.config.model == "counts":  # nothing to compute faster
+        compiled, dtype = "off", "float32"
     if dtype == "auto":
         faster = (
             _half_is_faster(model, train)
@@ -74,8 +76,8 @@ def require_memory(config: ModelConfig, train: TrainConfig, device: torch.device
 
 def parameter_estimate(config: ModelConfig) -> int:
     """About how many parameters a shape has, without building it."""
-    if config.model == "bigram":
-        return config.vocab_size**2
+    if config.model in ("bigram", "counts"):
+        return config.vocab_size**2 if config.model == "bigram" else 0
     tables = config.vocab_size * (1 if config.shape == "classic" else 2)
     positions = 0 if config.shape == "modern" else config.block_size
     return config.n_embd * (tables + positions) + 12 * config.n_layer * config.n_embd**2
@@ -84,7 +86,7 @@ def parameter_estimate(config: ModelConfig) -> int:
 def activation_bytes(config: ModelConfig, train: TrainConfig) -> int:
     """About how many bytes one micro-batch keeps for its backward pass."""
     tokens = (train.micro_batch_size or train.batch_size) * config.block_size
-    if config.model == "bigram":
+    if config.model in ("bigram", "counts"):
         return tokens * config.vocab_size * 12
     scores = config.n_head * config.block_size if config.dropout else 0  # written down only with dropout
     return 4 * tokens * (config.n_layer * (34 * config.n_embd + 2 * scores) + 3 * config.vocab_size)

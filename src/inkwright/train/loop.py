@@ -5,12 +5,14 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from inkwright.config import TrainConfig
 from inkwright.model import LogitModel
+from inkwright.model.counts import Counts
 from inkwright.randomness import derive
 from inkwright.text.windows import Windows
 from inkwright.train.guard import Guard
@@ -74,6 +76,16 @@ def train(
         yield StepReport(state.step, loss, grad_norm, lr, config.batch_size * windows.block_size)
 
 
+def count(state: TrainState, ids: np.ndarray, model: Counts) -> Iterator[StepReport]:
+    """The one step of a count model: it reads the whole text, (N,) ids. The loss is that of the text it has then counted."""
+    if state.step == 0:
+        model.count(ids)
+        rows = torch.from_numpy(ids.astype(np.int64))[None]
+        state.step = 1
+        loss = model.losses(rows[:, :-1].to(model.device), rows[:, 1:].to(model.device))[-1].mean().item()
+        yield StepReport(1, loss, 0.0, 0.0, len(ids))
+
+
 def gradients(
     model: LogitModel,
     batch: tuple[Tensor, Tensor],
@@ -83,7 +95,7 @@ def gradients(
     forward: Callable[[Tensor], Tensor] | None = None,
 ) -> float:
     """Fill the gradients of a batch, in micro-batches that fit into memory; its mean loss, nats per token."""
-    device = next(model.parameters()).device
+    device = model.device
     size = config.micro_batch_size or config.batch_size
     model.train()
     model.zero_grad(set_to_none=True)

@@ -41,7 +41,7 @@ def token_losses(model: LogitModel, windows: Windows, batch_size: int = 64) -> l
 
     The context starts anew with each window, as in the metric block@T.
     """
-    device = next(model.parameters()).device
+    device = model.device
     was_training, losses = model.training, []
     model.eval()
     try:

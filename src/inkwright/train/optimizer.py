@@ -28,6 +28,8 @@ def build_optimizers(model: nn.Module, config: TrainConfig) -> list[Optimizer]:
         {"params": [p for n, p in named.items() if n not in inner and p.ndim < 2], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
+    if not groups:  # a model that counts
+        return []
     optimizers: list[Optimizer] = [
         AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True)
     ]
