@@ -19,9 +19,19 @@ pytestmark = pytest.mark.long
 PROGRESS = ["event", "step", "loss", "val_loss", "learning_rate", "tokens_per_second"]
 DONE = [
     *["event", "run", "checkpoint", "step", "best_step", "loss", "val_loss", "val_loss_stderr"],
-    *["bits_per_char", "bits_per_byte", "parameters", "seconds"],
+    *["bits_per_char", "bits_per_byte", "parameters", "baseline", "seconds"],
 ]
-EVAL = ["loss", "loss_stderr", "bits_per_char", "bits_per_byte", "tokens", "characters", "block_size", "metric"]
+EVAL = [
+    "loss",
+    "loss_stderr",
+    "bits_per_char",
+    "bits_per_byte",
+    "tokens",
+    "characters",
+    "block_size",
+    "metric",
+    "baseline",
+]
 SAMPLE = ["prompt", "text", "tokens", "seconds", "seed"]
 
 

@@ -229,7 +229,7 @@ def _discounts(counts: Tensor) -> Tensor:
 
     Source: Chen and Goodman 1999, equation 26; where a text is too small to tell, 0.5, 1 and 1.5
     """
-    once, twice, thrice, fourfold = (int((counts == c).sum()) for c in (1, 2, 3, 4))
+    _, once, twice, thrice, fourfold, _ = torch.bincount(counts.clamp(max=5), minlength=6).tolist()
     if not (once and twice and thrice and fourfold):
         return torch.tensor([0.0, 0.5, 1.0, 1.5], dtype=torch.float64, device=counts.device)
     y = once / (once + 2 * twice)

@@ -7,6 +7,8 @@ from inkwright.config import ModelConfig, RunConfig
 from inkwright.errors import quoted
 from inkwright.run.layout import model_type
 
+ONE_LAYER = {"bigram", "linear", "averaging", "one-head", "many-heads", "feed-forward"}  # --n-layer means nothing
+
 CARD = """---
 library_name: {library}
 pipeline_tag: text-generation
@@ -83,7 +85,12 @@ def figures(val: Mapping[str, float]) -> str:
 
 def describe(config: ModelConfig) -> str:
     """A shape in one line: `modern GPT, 4 layers, 4 heads, width 128, context 128`."""
-    if config.model != "gpt":
-        return f"{config.model}, context {config.block_size}"
-    size = f"{config.n_layer} layers, {config.n_head} heads, width {config.n_embd}, context {config.block_size}"
-    return f"{config.shape} GPT, {size}" + (f", dropout {config.dropout}" if config.dropout else "")
+    parts: list[str] = []
+    if config.model == "counts":
+        parts = [f"{config.ngram_order}-gram"]
+    elif config.model == "gpt" or config.model not in ONE_LAYER:
+        parts = [f"{config.n_layer} layers", f"{config.n_head} heads", f"width {config.n_embd}"]
+    elif config.model != "bigram":
+        parts = [f"width {config.n_embd}"]
+    parts += [f"context {config.block_size}"] + [f"dropout {config.dropout}"] * bool(config.dropout)
+    return ", ".join([f"{config.shape} GPT" if config.model == "gpt" else config.model, *parts])

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inkwright.config import TextConfig
+from inkwright.config import RunConfig, TextConfig
 from inkwright.errors import DamagedError, ModelError, TextError
 from inkwright.language_model import LanguageModel
 from inkwright.run.folder import Run
+from inkwright.session.prepare import make_tokenizer, read_text, require_tokens
 from inkwright.text import corpus as corpora
 from inkwright.text import tokens
 from inkwright.text.corpus import Corpus, Note, Piece
 from inkwright.text.windows import Windows
+from inkwright.train.baseline import Line, baseline
 from inkwright.train.loss import evaluate
 
 
@@ -60,7 +62,7 @@ def judge(lm: LanguageModel, text: Passage) -> dict[str, Any]:
     """The exact loss of a model on a text, as one record."""
     T = lm.model.config.block_size
     found = evaluate(lm.model, Windows(text.ids, T))
-    characters = text.size["characters"] - text.size["unscored_characters"]
+    characters = tokens.scored_characters(text.size)
     return {
         "loss": found.loss,
         "loss_stderr": found.stderr,
@@ -71,6 +73,42 @@ def judge(lm: LanguageModel, text: Passage) -> dict[str, Any]:
         "block_size": T,
         "metric": f"block@{T}",
     }
+
+
+def scale(lm: LanguageModel, folder: Path, text: Passage, own: bool) -> list[Line]:
+    """The lines that the loss of a model on a text is read against, counted on what its run was trained on.
+
+    `own`: the text is what the run validates on, and its record has them. None where there is no run around the model.
+    """
+    run = run_of(folder)
+    if run is None:
+        return []
+    if own and "baseline" in run.record:
+        return run.record["baseline"]
+    train = tokens.read(run.tokens_folder).train
+    return baseline(train, text.ids, lm.tokenizer, tokens.scored_characters(text.size), lm.model.config.block_size)
+
+
+def scale_of(
+    texts: Sequence[str], config: RunConfig, block_size: int | None
+) -> tuple[Corpus, dict[str, dict[str, int]], list[Line]]:
+    """A text, how much of it trains and validates, and the lines that any loss on it is read against.
+
+    Raises: TextError   it cannot be read, or is too short
+    """
+    corpus, split = read_text(texts, config.text)
+    tokenizer = make_tokenizer(config, split, None)
+    parts = {"train": split.train, "val": split.val}
+    separate = len(corpus.documents) > 1
+    ids = {name: tokens.encode_pieces(pieces, tokenizer, separate) for name, pieces in parts.items()}
+    sizes = {name: tokens.size(ids[name], pieces, tokenizer) for name, pieces in parts.items()}
+    require_tokens(ids["train"], ids["val"], block_size or 1)
+    characters = tokens.scored_characters(sizes["val"])
+    return (
+        corpus,
+        sizes,
+        baseline(ids["train"], ids["val"], tokenizer, characters, block_size, config.model.ngram_order),
+    )
 
 
 def run_of(folder: Path) -> Run | None:

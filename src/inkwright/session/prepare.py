@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from inkwright.config import MachineConfig, ModelConfig, RunConfig, TextConfig, TrainConfig, change
@@ -16,13 +17,13 @@ from inkwright.run import checkpoint
 from inkwright.run.card import card
 from inkwright.run.folder import Run, read_model
 from inkwright.run.model_folder import ModelFolder
-from inkwright.session.baseline import baseline
 from inkwright.text import corpus as corpora
 from inkwright.text import doctor, tokens
 from inkwright.text.corpus import Corpus, Note, Split
 from inkwright.text.tokenizer import Tokenizer
 from inkwright.text.windows import Windows
 from inkwright.train import device, plan
+from inkwright.train.baseline import baseline
 from inkwright.version import __version__
 
 SMALLEST_CONTEXT = 8
@@ -65,13 +66,11 @@ def prepare(
         text = tokens.read(written)
         if origin is None:
             model_config = fit_context(model_config, len(text.train), "block_size" in given, split, notes)
-        require_tokens(text, model_config.block_size)
-        scale = baseline(
-            text.train, text.val, tokenizer, text.facts["val"], model_config.block_size, model_config.ngram_order
-        )
+        require_tokens(text.train, text.val, model_config.block_size)
+        characters = tokens.scored_characters(text.facts["val"])
+        scale = baseline(text.train, text.val, tokenizer, characters, model_config.block_size, model_config.ngram_order)
         if model_config.model == "counts":
-            order = next(line.order for line in scale if line.name == "ngram")
-            model_config = change(model_config, ngram_order=order)
+            model_config = change(model_config, ngram_order=next(s["order"] for s in scale if s["name"] == "ngram"))
         device.require_memory(model_config, config.train, device.resolve_device(config.machine.device))
         model = build(model_config, derive(config.train.seed, "init"))
         if origin is not None:
@@ -88,7 +87,7 @@ def prepare(
             "tokens": written.name,
             "from": str(base) if base else None,
             "conditions": device.conditions(machine),
-            "baseline": [line.as_record() for line in scale],
+            "baseline": scale,
         }
         run.begin(record, config)
     except BaseException:
@@ -147,19 +146,19 @@ def fit_context(
     return change(config, block_size=fitting)
 
 
-def require_tokens(text: tokens.Tokens, block_size: int) -> None:
+def require_tokens(train_ids: np.ndarray, val_ids: np.ndarray, block_size: int) -> None:
     """Refuse a text that does not fill one window, or leaves nothing to score.
 
     Raises: TextError
     """
-    if len(text.train) <= block_size:
+    if len(train_ids) <= block_size:
         raise TextError(
-            f"{len(text.train)} token{'s' * (len(text.train) != 1)} to train on cannot fill one context of {block_size}",
+            f"{len(train_ids)} token{'s' * (len(train_ids) != 1)} to train on cannot fill one context of {block_size}",
             "add text, or a smaller --val-fraction",
         )
-    if len(text.val) < 3:
+    if len(val_ids) < 3:
         raise TextError(
-            f"{len(text.val)} token{'s' * (len(text.val) != 1)} to validate on; at least 3 are needed",
+            f"{len(val_ids)} token{'s' * (len(val_ids) != 1)} to validate on; at least 3 are needed",
             "a larger --val-fraction, or another --val",
         )
 

@@ -206,7 +206,7 @@ class Training:
         self.val = {
             "val_loss": found.loss,
             "val_loss_stderr": found.stderr,
-            "bits_per_char": found.bits_per(size["characters"] - size["unscored_characters"]),
+            "bits_per_char": found.bits_per(tokens.scored_characters(size)),
             "bits_per_byte": found.bits_per(size["bytes"] - size["unscored_bytes"]),
         }
         if math.isfinite(found.loss) and (self.best is None or found.loss < self.best["val_loss"]):

@@ -104,5 +104,10 @@ def size(ids: np.ndarray, pieces: Sequence[Piece], tokenizer: Tokenizer) -> dict
     }
 
 
+def scored_characters(size: dict[str, int]) -> int:
+    """The characters that scored tokens spell: all but those of the first token."""
+    return size["characters"] - size["unscored_characters"]
+
+
 def _save_array(array: np.ndarray, file: BinaryIO) -> None:
     np.lib.format.write_array(file, array, allow_pickle=False)

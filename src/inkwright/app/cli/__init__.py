@@ -34,6 +34,7 @@ VERBS = {
     "sample": "Let a model write.",
     "eval": "Measure how well a model knows a text: exactly, every token once.",
     "info": "Say what a run, a checkpoint or a model folder is.",
+    "baseline": "Say what a loss on a text means: what guessing, counting and packing need for it.",
     "doctor": "Say what is odd about a text, before any training.",
 }
 for order, (verb, meaning) in enumerate(VERBS.items()):

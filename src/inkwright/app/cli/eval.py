@@ -40,7 +40,8 @@ def eval(
     config = build(TextConfig, {"encoding": encoding, "normalize": normalize})
 
     from inkwright.app.cli.loading import load
-    from inkwright.session.judging import held_out, judge, passage
+    from inkwright.app.cli.scale import judgement, rows
+    from inkwright.session.judging import held_out, judge, passage, scale
 
     lm = load(run, out, strict)
     sources = [("-" if text == STDIN else text) for text in texts]
@@ -54,9 +55,13 @@ def eval(
             if not json:
                 print(f"{'-' if logprob is None else format(logprob, '.4f'):>9}  {token!r}")
     found = judge(lm, text)
-    out.record(**found)
+    lines = scale(lm, run, text, own=not sources)
+    out.record(**found, baseline=lines)
     if not json:
         out.row("loss", f"{found['loss']:.4f} ± {found['loss_stderr']:.4f} nats per token ({found['metric']})")
         out.row("", f"{found['bits_per_char']:.4f} bits per character, {found['bits_per_byte']:.4f} bits per byte")
         out.row("text", f"{found['tokens']:,} tokens, {found['characters']:,} characters, each scored once")
+        if lines:
+            rows(lines, out)
+            out.row("", judgement(found["loss"], lines))
     return 0

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from inkwright import interrupt
 from inkwright.app.cli.console import Output, duration
+from inkwright.app.cli.scale import judgement, rows
 from inkwright.run.card import describe, figures
 from inkwright.run.folder import best_checkpoint
 from inkwright.session import training as sessions
@@ -28,23 +29,30 @@ def announce(training: Training, notes: Sequence[Note], out: Output) -> None:
         "tokens", f"{training.tokenizer.kind}, {V:,} different; {train['tokens']:,} train, {val['tokens']:,} validate"
     )
     out.row("model", describe(config.model))
-    out.row("", f"{model.parameter_count:,} parameters")
+    counts = config.model.model == "counts"
+    out.row("", "no parameters: it counts" if counts else f"{model.parameter_count:,} parameters")
     per_step = config.train.batch_size * config.model.block_size
     epochs = config.train.steps * per_step / train["tokens"]
     size = f"{config.train.batch_size} x {config.model.block_size} tokens"
-    out.row("training", f"{config.train.steps:,} steps of {size} ({epochs:.1f} epochs)")
+    steps = (
+        "1 step: it reads the text once" if counts else f"{config.train.steps:,} steps of {size} ({epochs:.1f} epochs)"
+    )
+    out.row("training", steps)
     machine = config.machine
     compiled = ", compiled" if machine.compile == "on" else ""
     out.row(
         "machine", f"{machine.device}, {machine.threads} threads, {machine.dtype}{compiled}, torch {torch.__version__}"
     )
     out.row("run", f"{training.run.folder} (Ctrl-C saves and stops)")
+    lines = training.run.record.get("baseline", [])
+    if lines:
+        rows(lines, out)
     for note in notes:
         out.note(note.message, note.hint)
     if training.state.step:
         out.say(f"resuming at step {training.state.step:,}")
     else:
-        out.say(f"A model that knows nothing scores {math.log(V):.3f} nats per token (ln {V:,}).")
+        out.say(f"A fresh model scores {math.log(V):.3f} nats per token (ln {V:,}).")
 
 
 def watch(training: Training, out: Output) -> int:
@@ -125,6 +133,7 @@ def _conclude(training: Training, out: Output, stopped: int) -> None:
         loss=training.report_loss,
         **{name: facts.get(name) for name in ("val_loss", "val_loss_stderr", "bits_per_char", "bits_per_byte")},
         parameters=training.state.model.parameter_count,
+        baseline=run.record.get("baseline", []),
         seconds=round(training.seconds, 3),
     )
     if stopped:
@@ -133,6 +142,8 @@ def _conclude(training: Training, out: Output, stopped: int) -> None:
     out.row("done", f"step {step:,} after {duration(training.seconds)}")
     if facts.get("val_loss") is not None:
         out.row("best", f"step {facts['step']:,}: {figures(facts)}")
+        if run.record.get("baseline"):
+            out.row("", judgement(facts["val_loss"], run.record["baseline"]))
     out.row("saved", str(path))
     out.say()
     out.say(indented(training.lm.generate(max_new_tokens=SAMPLE_TOKENS)))

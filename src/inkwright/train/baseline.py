@@ -1,0 +1,80 @@
+"""The scale a loss is read against on one text: what guessing, counting and packing need for it. Knows no files.
+
+A line is a record: `name` (uniform, unigram, bigram, ngram, gzip, xz), `loss` (nats per token of the validation text),
+`bits_per_char`, and `order` (tokens in a gram, 0 for uniform; None for a packer).
+"""
+
+import lzma
+import math
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from inkwright import interrupt
+from inkwright.config import ModelConfig
+from inkwright.model.counts import Counts, choose_order
+from inkwright.text.tokenizer import Tokenizer
+from inkwright.text.windows import Windows
+
+MOST_TOKENS = 10_000_000  # of a training text that are counted: the last ones
+MOST_BYTES = 8_000_000  # of it that a packer sees before what it is judged on
+
+Line = dict[str, Any]
+
+
+def baseline(
+    train_ids: np.ndarray,
+    val_ids: np.ndarray,
+    tokenizer: Tokenizer,
+    characters: int,
+    block_size: int | None = None,
+    ngram_order: int | None = None,
+) -> list[Line]:
+    """The scale of a split text, `(N,)` and `(M,)` ids: every line judged on the `characters` a model would be judged on.
+
+    `block_size` cuts the context as a model's windows do (block@T); without it each token sees all before it. The order of
+    the n-gram is chosen on the end of the training text unless it is given.
+
+    Raises: Interrupted   a stop was asked for on the way
+    """
+    tokens, counted = len(val_ids) - 1, train_ids[-MOST_TOKENS:]
+    order = choose_order(counted, tokenizer.vocab_size) if ngram_order is None else ngram_order
+    interrupt.check()
+    nats = ngram_nats(counted, val_ids, tokenizer.vocab_size, max(2, order), block_size)
+    different = len(np.union1d(train_ids, val_ids))
+    before, judged = (b"".join(map(tokenizer.token_bytes.__getitem__, ids.tolist())) for ids in (train_ids, val_ids))
+    before = before[-MOST_BYTES:]
+    lines = [
+        ("uniform", tokens * math.log(different), 0),
+        ("unigram", nats[1], 1),
+        ("bigram", nats[2], 2),
+        ("ngram", nats[order], order),
+        ("gzip", _packed_nats(before, judged, zlib.compress), None),
+        ("xz", _packed_nats(before, judged, lzma.compress), None),
+    ]
+    per_char = math.log(2) * characters
+    return [
+        {"name": name, "loss": float(total / tokens), "bits_per_char": float(total / per_char), "order": order}
+        for name, total, order in lines
+    ]
+
+
+def ngram_nats(
+    train_ids: np.ndarray, val_ids: np.ndarray, vocab_size: int, order: int, block_size: int | None
+) -> np.ndarray:
+    """What the n-gram models of orders 0 to `order` need for all tokens of a text, nats, `(order + 1,)`."""
+    model = Counts(ModelConfig(model="counts", ngram_order=order, vocab_size=vocab_size))
+    model.count(train_ids)
+    total = np.zeros(order + 1)
+    for idx, targets in Windows(val_ids, block_size or len(val_ids) - 1).all(batch_size=64):
+        interrupt.check()
+        total += model.losses(idx, targets).double().sum((1, 2)).numpy()
+    return total
+
+
+def _packed_nats(before: bytes, judged: bytes, pack: Callable[[bytes], bytes]) -> float:
+    """What a packer that has just packed `before` adds for `judged`, nats."""
+    interrupt.check()
+    return (len(pack(before + judged)) - len(pack(before))) * 8 * math.log(2)
