@@ -201,6 +201,11 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         steps=5000, batch_size=64, optimizer="adamw", learning_rate=1e-3, min_learning_rate=1e-4, warmup_steps=100,
         schedule="cosine", beta2=0.99,
     ),
+    "lecture-small": dict(
+        alphabet="bare", shape="lecture", activation="relu", n_layer=3, n_head=4, n_embd=32, block_size=8, dropout=0.0,
+        steps=5000, batch_size=32, optimizer="adamw", learning_rate=1e-3, min_learning_rate=1e-3, warmup_steps=0,
+        schedule="constant", weight_decay=0.01, beta2=0.999, grad_clip=0.0, eval_every=500, checkpoint_every=5000,
+    ),
     "lecture": dict(
         alphabet="bare", shape="lecture", activation="relu", n_layer=6, n_head=6, n_embd=384, block_size=256, dropout=0.2,
         steps=5000, batch_size=64, optimizer="adamw", learning_rate=3e-4, min_learning_rate=3e-4, warmup_steps=0,
@@ -208,7 +213,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     ),
 }  # fmt: skip
 """Settings by name. nanogpt-*: nanoGPT's two Shakespeare recipes (train.py, config/train_shakespeare_char.py and the
-README's CPU line at commit 3adf61e). lecture: the last script of ng-video-lecture (gpt.py at commit 5220142)."""
+README's CPU line at commit 3adf61e). lecture: the last script of ng-video-lecture (gpt.py at commit 5220142);
+lecture-small: its settings on the way there."""
 
 SECTIONS: Mapping[str, type[Record]] = {
     "text": TextConfig, "model": ModelConfig, "train": TrainConfig, "machine": MachineConfig,

@@ -88,6 +88,7 @@ def prepare(
             "from": str(base) if base else None,
             "conditions": device.conditions(machine),
             "baseline": scale,
+            "parameters": model.parameter_count,
         }
         run.begin(record, config)
     except BaseException:

@@ -35,6 +35,7 @@ VERBS = {
     "eval": "Measure how well a model knows a text: exactly, every token once.",
     "info": "Say what a run, a checkpoint or a model folder is.",
     "baseline": "Say what a loss on a text means: what guessing, counting and packing need for it.",
+    "ladder": "Train every rung from the bigram to the GPT on a text, and draw the staircase.",
     "doctor": "Say what is odd about a text, before any training.",
 }
 for order, (verb, meaning) in enumerate(VERBS.items()):

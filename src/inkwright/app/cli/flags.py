@@ -28,14 +28,19 @@ def _model(name: str, fields: dict[str, Any]) -> type[BaseModel]:
     return create_model(name, __config__=ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False), **fields)
 
 
-Flags = _model(
-    "Flags",
-    {
+def _flags_of(*sections: str) -> dict[str, Any]:
+    return {
         name: (Annotated[field.annotation, Parameter(group=GROUPS[section])], field)
         for name, (section, field) in configs.settable().items()
-    },
-)
+        if section in sections
+    }
+
+
+Flags = _model("Flags", _flags_of(*configs.SECTIONS))
 """Every setting of a run, flat. Which of them a person gave is in `model_fields_set`."""
+
+GroundFlags = _model("GroundFlags", _flags_of("text", "machine"))
+"""What a model stands on: the settings of the text and of the machine."""
 
 SampleFlags = _model(
     "SampleFlags",

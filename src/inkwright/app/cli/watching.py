@@ -83,8 +83,8 @@ def watch(training: Training, out: Output) -> int:
 class Bar:
     """A moving bar on a terminal; elsewhere a line for each evaluation."""
 
-    def __init__(self, training: Training, out: Output) -> None:
-        self.training, self.out = training, out
+    def __init__(self, training: Training, out: Output, lines: bool = True) -> None:
+        self.training, self.out, self.lines = training, out, lines
         self.moving = out.stream.isatty() and out.rich.is_terminal
         self.bar = Progress(
             TextColumn("{task.completed:>6,}/{task.total:,}"),
@@ -110,6 +110,7 @@ class Bar:
         """Move the bar; print what is worth keeping."""
         if now.val:
             self.val = f"{now.val['val_loss']:.3f}"
+        if now.val and self.lines:
             self.out.say(
                 f"step {now.step:>6,}  train {now.loss:.3f}  val {now.val['val_loss']:.4f}"
                 f" ± {now.val['val_loss_stderr']:.4f}  {now.tokens_per_second:>7,.0f} tokens/s"
@@ -117,7 +118,7 @@ class Bar:
         figures = f"train {now.loss:.3f} val {self.val} {now.tokens_per_second:,.0f} tok/s"
         self.bar.update(self.task, completed=now.step, figures=figures)
         every = self.training.config.train.sample_every
-        if every and now.step % every == 0 and now.step < now.steps:
+        if self.lines and every and now.step % every == 0 and now.step < now.steps:
             self.out.say(indented(now.lm.generate(max_new_tokens=SAMPLE_TOKENS)))
 
 

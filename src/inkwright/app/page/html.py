@@ -1,0 +1,78 @@
+"""A page as one file: its frame, its colours in light and dark, the few shapes that charts are made of. Knows no model."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+
+STYLE = """
+:root { color-scheme: light dark; --paper: #fbfaf7; --ink: #23211e; --faint: #6d6860; --rule: #dcd8cf; --card: #ffffff;
+  --mark: #1d5fa8; --worse: #b4501c; --line: #5d7a3a; }
+@media (prefers-color-scheme: dark) { :root { --paper: #191816; --ink: #ece8df; --faint: #a39d92; --rule: #3b3833;
+  --card: #211f1d; --mark: #7db4f0; --worse: #f0925a; --line: #a7c77d; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 68rem; background: var(--paper); color: var(--ink);
+  font: 16px/1.55 Georgia, 'Times New Roman', serif; }
+h1, h2, h3 { line-height: 1.2; font-weight: 600; } h1 { margin: 0 0 .3rem; } h2 { margin: 2.5rem 0 .5rem; }
+p, li { max-width: 46rem; } .faint, figcaption, dt { color: var(--faint); }
+figure { margin: 1rem 0; } svg { display: block; width: 100%; height: auto; } .wide { overflow-x: auto; }
+.wide > svg { min-width: 44rem; }
+svg text { fill: var(--ink); font: 13px system-ui, sans-serif; } svg .faint { fill: var(--faint); }
+table { border-collapse: collapse; font: 14px/1.4 system-ui, sans-serif; }
+th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid var(--rule); white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+.cards { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(20rem, 100%), 1fr)); }
+.card { background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: 1rem; min-width: 0; }
+.card h3 { margin: 0 0 .3rem; } dl { display: grid; grid-template-columns: auto 1fr; gap: 0 .8rem; margin: .6rem 0;
+  font: 14px/1.5 system-ui, sans-serif; } dd { margin: 0; text-align: right; }
+pre { background: var(--paper); border: 1px solid var(--rule); border-radius: 6px; padding: .6rem; margin: .6rem 0;
+  white-space: pre-wrap; overflow-wrap: anywhere; font: 13px/1.45 ui-monospace, Menlo, Consolas, monospace; }
+summary { cursor: pointer; color: var(--faint); }
+"""
+
+
+def page(title: str, body: Iterable[str]) -> str:
+    """A whole document; `body` is HTML, `title` is text."""
+    return "\n".join(
+        [
+            "<!doctype html>",
+            '<html lang="en"><head><meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<link rel="icon" href="data:,">',
+            f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>",
+            *body,
+            "</body></html>\n",
+        ]
+    )
+
+
+def element(name: str, text: object = "", **attributes: object) -> str:
+    """One element around a text, which is shown as text; `class_` and `stroke_width` become class and stroke-width."""
+    given = "".join(f' {key.strip("_").replace("_", "-")}="{escape(str(value))}"' for key, value in attributes.items())
+    return f"<{name}{given}>{escape(str(text))}</{name}>"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]], caption: str) -> str:
+    """A table of texts and numbers."""
+    lines = "".join("<tr>" + "".join(element("td", cell) for cell in row) + "</tr>" for row in rows)
+    names = "".join(element("th", name, scope="col") for name in head)
+    return (
+        f'<div class="wide"><table>{element("caption", caption, class_="faint")}<tr>{names}</tr>{lines}</table></div>'
+    )
+
+
+def polyline(points: Iterable[tuple[float, float]], colour: str, width: float = 2) -> str:
+    """A line through points, in the colour of that name."""
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    return f'<polyline points="{path}" fill="none" stroke="var(--{colour})" stroke-width="{width}"/>'
+
+
+def dashed(x1: float, x2: float, y: float) -> str:
+    """A level dashed line."""
+    return f'<line x1="{x1:.1f}" x2="{x2:.1f}" y1="{y:.1f}" y2="{y:.1f}" stroke="var(--line)" stroke-dasharray="6 4"/>'
+
+
+def hint(shape: str, text: str) -> str:
+    """A shape that says something when it is pointed at."""
+    return f"<g>{element('title', text)}{shape}</g>"
