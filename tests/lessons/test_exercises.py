@@ -8,8 +8,6 @@ each of which is that answer with `old` replaced by `new`, and `ALSO_RIGHT`, row
 """
 
 import ast
-import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +18,7 @@ from inkwright.errors import OccupiedError, TextError, UsageError
 from inkwright.lessons.exercises import EXERCISES, Verdict, check, exercise, hint, running, start
 
 HERE = Path(__file__).parent / "answers"
-NEEDS_TEXT = {"encode-decode", "shifted-batch", "bigram-by-counting"}
+NEEDS_TEXT = {"encode-decode", "shifted-batch", "bigram-by-counting", "finetune"}
 CHAPTERS = (
     "text tokens split batches bigram training generating averaging attention scaling masks positions heads "
     "feedforward residuals normalisation dropout gpt sampling tokenizers"
@@ -234,9 +232,12 @@ def test_a_check_runs_from_a_notebook() -> None:
     assert EXERCISES["causal-mask"].check(causal_weights=exercise.causal).startswith("Right")
 
 
-def test_a_text_that_only_has_the_name_is_not_taken_for_shakespeare(tmp_path: Path) -> None:
+def test_a_text_that_only_has_the_name_is_not_taken_for_shakespeare(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "shakespeare").write_text("not he")
     (tmp_path / "answer.py").write_text(answer("encode-decode"))
-    code = "from pathlib import Path; from inkwright.lessons.exercises import check; check(Path('answer.py'))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=os.environ)
-    assert "is not tiny Shakespeare" in done.stderr
+    monkeypatch.chdir(tmp_path)
+    exercise.shakespeare.cache_clear()
+    with pytest.raises(TextError, match=r"is not tiny Shakespeare.*\n.*another folder"):
+        check(Path("answer.py"))

@@ -1,11 +1,14 @@
 """All exercises, in teaching order. A new one is a module and its line here."""
 
 from inkwright.lessons.exercises import (
+    addition,
     averaging,
     bigram_by_counting,
     causal_mask,
+    defend_a_trick,
     encode_decode,
     encoder_decoder_cross,
+    finetune,
     heads_in_one_tensor,
     kv_cache,
     loss_at_init,
@@ -34,8 +37,11 @@ _IN_ORDER = (
     residual_layernorm,
     training_mode,
     parameter_count,
+    addition,
+    defend_a_trick,
     sampling_filters,
     kv_cache,
+    finetune,
 )
 
 EXERCISES = {module.EXERCISE.id: module.EXERCISE for module in _IN_ORDER}
