@@ -9,6 +9,7 @@ each of which is that answer with `old` replaced by `new`, and `ALSO_RIGHT`, row
 
 import ast
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -159,7 +160,7 @@ MASK = "def causal_weights(scores):\n"
         (MASK + "    return scores.tolist()\n", "weights is a list; a tensor of shape (1, 4, 4) is expected"),
         (MASK + "    return scores[0]\n", "weights has shape (4, 4), expected (1, 4, 4)"),
         (MASK + "    return scores * float('nan')\n", "weights[0, 0, 0] is nan"),
-        (MASK + "    return scores.to('meta')\n", "the check could not use what it was given"),
+        (MASK + "    return scores.to_sparse()\n", "the check could not use what it was given"),
         (MASK + "    import sys\n    sys.exit(0)\n", "line 4 ends the program (`sys.exit(0)`)"),
         ("exit()\n", "line 2 ends the program"),
         (MASK + "    return causal_weights(scores)\n", "causal_weights calls itself without end"),
@@ -184,10 +185,12 @@ def test_what_a_file_prints_is_shown_as_far_as_anyone_would_read(judge, capfd) -
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_loop_that_never_ends_is_left(judge, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("loop", ["while True:\n        pass", "while True:\n        print('again')"])
+def test_a_loop_that_never_ends_is_ended(loop: str, judge, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "PATIENCE_SECONDS", 0.3)
-    body = MASK + "    import time\n    while True:\n        time.sleep(0.01)\n"
-    assert "not finished after" in judge("causal-mask", f"{running.MARKER}causal-mask\n{body}").message
+    verdict = judge("causal-mask", f"{running.MARKER}causal-mask\n{MASK}    {loop}\n")
+    assert "is there a loop that never ends? It was at line " in verdict.message
+    assert [thread.name for thread in threading.enumerate() if thread.name == "exercise"] == []
 
 
 def test_a_file_cannot_change_what_comes_after_it(judge) -> None:

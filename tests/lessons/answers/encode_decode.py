@@ -21,7 +21,7 @@ WRONG = [
     ("the alphabet of 'hello world' is a set", "sorted(set(text))", "set(text)"),
     ("the alphabet of 'hello world' is a str", "sorted(set(text))", '"".join(sorted(set(text)))'),
     ("a text is expected", '"".join(alphabet[id] for id in ids)', "[alphabet[id] for id in ids]"),
-    ("decode of [46, 43, 50, 50, 53, 53, 53][1] is ' '", '"".join', '" ".join'),
+    ("element [1] of decode of", '"".join', '" ".join'),
 ]
 ALSO_RIGHT = [
     ("ids[character]", "alphabet.index(character)"),

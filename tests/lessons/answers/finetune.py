@@ -15,7 +15,7 @@ WRONG = [
         "[table[id] if id < len(old) else mean for id in range(len(new))]",
     ),
     ("gets the mean of the old rows", "mean = table.mean(0)", "mean = torch.zeros_like(table[0])"),
-    ("move from 'abc' to 'bcd'[2, 0]", "table.mean(0)", "table[0]"),
+    ("element [2, 0] of a table moved from 'abc' to 'bcd'", "table.mean(0)", "table[0]"),
     ("stops with a RuntimeError", "table.mean(0)", "table.mean()"),
     (
         "has shape (2, 3), expected (3, 3)",
@@ -23,5 +23,5 @@ WRONG = [
         "for character in new if character in places]",
     ),
     ("stops with a KeyError", " if character in places else mean", ""),
-    ("move from 'abc' to 'bcd'[2, 0]", "table.mean(0)", "table.sum(0)"),
+    ("element [2, 0] of a table moved from 'abc' to 'bcd'", "table.mean(0)", "table.sum(0)"),
 ]

@@ -37,7 +37,7 @@ WRONG = [
     ("not scaled", "hs**-0.5", "1"),
     ("mask is missing", "tril() == 0", "tril() == 5"),
     ("one large head", "    hs = C", "    n_head = 1\n    hs = C"),
-    ("many_heads(x) with 3 heads[0, ", "softmax(-1)", "softmax(-2)"),
+    ("of many_heads(x) with 3 heads is", "softmax(-1)", "softmax(-2)"),
     ("has shape (2, 3, 5, 4), expected (2, 5, 12)", "out.transpose(1, 2).reshape(B, T, C)", "out"),
 ]
 ALSO_RIGHT = [

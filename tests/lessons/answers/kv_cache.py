@@ -53,5 +53,5 @@ WRONG = [
     ("has shape (2, 8, 11), expected (2, 1, 11)", "[:, -T:]", ""),
     ("in a context of 8", "        cache.clear()\n        new = ids\n", "        cache.clear()\n        ids = new\n"),
     ("stops with an IndexError", "    if ids.shape[1] > model.block_size:\n", "    if False:\n"),
-    ("logits of 1 new after 3", "cache.update(ids=ids, k=k, v=v)", "cache.update(ids=ids, k=k, v=k)"),
+    ("the logits of 1 new after 3 old is", "cache.update(ids=ids, k=k, v=v)", "cache.update(ids=ids, k=k, v=k)"),
 ]

@@ -29,9 +29,9 @@ WRONG = [
     ("run past the end", "torch.randint(len(ids) - block_size,", "torch.randint(len(ids) - block_size + 1,"),
     ("starts at 2 is never drawn", "len(ids) - block_size,", "max(1, len(ids) - block_size - 1),"),
     ("start elsewhere", "(batch_size,))\n", "(batch_size,)).flip(0)\n"),
-    ("expected are 2 things", "return inputs, targets", "return inputs"),
+    ("2 things are expected", "return inputs, targets", "return inputs"),
     ("own position", "inputs[b, : t + 1]", "inputs[b, :t]"),
-    ("examples(inputs, targets)[0]", "targets[b, t]", "inputs[b, t]"),
+    ("element [0] of examples(inputs, targets)", "targets[b, t]", "inputs[b, t]"),
     ("has 8 elements, expected 32", "range(inputs.shape[0])", "range(1)"),
     ("has shape (64, 9)", "ids[i : i + block_size]", "ids[i : i + block_size + 1]"),
 ]

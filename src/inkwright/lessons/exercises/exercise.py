@@ -60,7 +60,7 @@ def tensor(what: str, got: Any, shape: Sequence[int], slips: Slips = NO_SLIPS) -
     if not bool(values.isfinite().all()):
         place = _first(~values.isfinite())
         raise Wrong(
-            f"{what}{_brackets(place)} is {values[place].item()}, not a number that can be used{because(values, slips, 1e-5)}"
+            f"{_element(what, place)} is {values[place].item()}, not a number that can be used{because(values, slips, 1e-5)}"
         )
     return values
 
@@ -77,7 +77,7 @@ def same(
     if bool((differs := (values - expected).abs() > atol + 1e-5 * expected.abs()).any()):
         place = _first(differs)
         shown, right = _apart(values[place].item(), expected[place].item())
-        finding = says.format(*place, element=f"{what}{_brackets(place)}", got=shown)
+        finding = says.format(*place, element=_element(what, place), got=shown)
         raise Wrong(f"{finding}, expected {right}{because(values, slips, atol)}")
 
 
@@ -112,7 +112,7 @@ def same_list(what: str, got: Any, expected: Sequence[Any], slips: Slips = NO_SL
     reason = next((f": {words}" for words, slip in slips.items() if list(slip) == list(got)), "")
     for place, (found, right) in enumerate(zip(got, expected, strict=False)):
         if found != right:
-            raise Wrong(f"{what}[{place}] is {quoted(repr(found))}, expected {quoted(repr(right))}{reason}")
+            raise Wrong(f"{_element(what, (place,))} is {quoted(repr(found))}, expected {quoted(repr(right))}{reason}")
     if len(got) != len(expected):
         raise Wrong(f"{what} has {len(got):,} elements, expected {len(expected):,}{reason}")
 
@@ -124,7 +124,7 @@ def several(what: str, got: Any, names: Sequence[str]) -> tuple[Any, ...]:
     """
     if not isinstance(got, tuple | list) or len(got) != len(names):
         size = f" of {len(got)}" if isinstance(got, tuple | list) else ""
-        raise Wrong(f"{what} is {kind(got)}{size}; expected are {len(names)} things: return {', '.join(names)}")
+        raise Wrong(f"{what} gives {kind(got)}{size}; {len(names)} things are expected: return {', '.join(names)}")
     return tuple(got)
 
 
@@ -172,8 +172,12 @@ def _first(places: Tensor) -> tuple[int, ...]:
     return tuple(places.nonzero()[0].tolist())
 
 
-def _brackets(place: tuple[int, ...]) -> str:
-    return f"[{', '.join(map(str, place))}]" if place else ""
+def _element(what: str, place: tuple[int, ...]) -> str:
+    """`weights[0, 3, 5]`, as one would ask for it in Python."""
+    if not place:
+        return what
+    brackets = f"[{', '.join(map(str, place))}]"
+    return f"{what}{brackets}" if " " not in what else f"element {brackets} of {what}"
 
 
 def _apart(got: float, right: float) -> tuple[str, str]:

@@ -47,7 +47,12 @@ def check(move: Callable[..., Any]) -> str:
     for seed, (old, new) in enumerate([("abc", "bcd"), ("xyz", "zyx"), (" acegi", "abcde!"), ("ab", "ba")]):
         table = random(seed, len(old), 3)
         right = _moved(table, old, new)
-        same(f"move from {old!r} to {new!r}", move(table.clone(), list(old), list(new)), right, _slips(table, old, new))
+        same(
+            f"a table moved from {old!r} to {new!r}",
+            move(table.clone(), list(old), list(new)),
+            right,
+            _slips(table, old, new),
+        )
     text = shakespeare()[:200_000]
     old, new = sorted(set(text)), sorted(set(SMALL))
     table = (_counts(text, old) + 0.1).log()

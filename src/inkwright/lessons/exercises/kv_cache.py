@@ -86,12 +86,10 @@ def _text(read: Callable[..., Any], seed: int, pieces: list[int]) -> None:
             right, slips = model(seen)[:, -size:], _slips(model, idx[:, :done], new)
             model.keyed = 0
             got = read(model, new.clone(), cache)
-            what = f"logits of {size} new after {done}" + (", in a context of 8" if done + size > 8 else "")
+            what = f"the logits of {size} new after {done} old" + (", in a context of 8" if done + size > 8 else "")
             same(what, tensor(what, got, right.shape, slips), right, slips)
             if model.keyed > size and done + size <= 8:
-                raise Wrong(
-                    f"{what}: {model.keyed} tokens went through key, only the {size} new ones should: keep keys"
-                )
+                raise Wrong(f"{what}: {model.keyed} tokens went through key, only new ones should: keep the keys")
             done += size
 
 

@@ -1,12 +1,14 @@
 """A learner's file: begun, run, judged. Whatever goes wrong in it becomes a sentence; knows no single exercise."""
 
 import contextlib
+import ctypes
 import difflib
 import inspect
 import io
 import os
 import sys
 import threading
+import time
 import traceback
 import types
 import warnings
@@ -24,6 +26,7 @@ from inkwright.lessons.exercises.exercise import Exercise, Wrong, kind
 
 MARKER = "# inkwright exercise: "
 PATIENCE_SECONDS = 60.0
+NOT_FINISHED = "not finished after a minute: is there a loop that never ends?"
 SHOWN_CHARACTERS = 400  # of what a learner's file prints
 
 
@@ -81,19 +84,31 @@ def check(path: Path) -> Verdict:
     source = _read(path)
     exercise = _exercise_of(source, path)
     run = _Run(exercise, source, str(path))
-    thread = threading.Thread(target=run, daemon=True)  # so that a loop without end does not hold the process
     with _own_streams() as printed, _own_torch():
-        thread.start()
-        waited = 0.0
-        while thread.is_alive() and waited < PATIENCE_SECONDS:
-            interrupt.check()
-            thread.join(0.1)
-            waited += 0.1
+        _patiently(run)
     if isinstance(run.outcome, InkwrightError):
         raise run.outcome
     passed = isinstance(run.outcome, str)
-    message = run.outcome or f"not finished after {PATIENCE_SECONDS:.0f} seconds: is there a loop that never ends?"
-    return Verdict(passed, f"{message}{printed.told()}", None if passed else exercise.hint)
+    return Verdict(passed, f"{run.outcome or NOT_FINISHED}{printed.told()}", None if passed else exercise.hint)
+
+
+class _Impatience(BaseException):
+    """Raised inside a learner's file that does not come to an end."""
+
+
+def _patiently(run: Callable[[], None]) -> None:
+    """Run it in a thread of its own, which is made to stop when patience ends or a person asks to."""
+    thread = threading.Thread(target=run, name="exercise", daemon=True)
+    thread.start()
+    until = time.monotonic() + PATIENCE_SECONDS
+    try:
+        while thread.is_alive() and time.monotonic() < until:
+            interrupt.check()
+            thread.join(0.1)
+    finally:
+        if thread.is_alive():
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(_Impatience))
+            thread.join(1.0)
 
 
 def _read(path: Path) -> str:
@@ -145,7 +160,7 @@ class _Run:
     def _functions(self) -> dict[str, Callable[..., Any]]:
         """What the check asks for, taken from the file once it has run."""
         module = types.ModuleType("exercise")
-        exec(compile(self.source, self.path, "exec"), module.__dict__)
+        exec(compile(self.source, self.path, "exec", dont_inherit=True), module.__dict__)
         asked = types.ModuleType("starter")
         exec(self.exercise.starter, asked.__dict__)
         return {name: self._function(module, asked, name) for name in self.exercise.functions}
@@ -177,6 +192,8 @@ class _Run:
         line, function = frames[-1].lineno, frames[-1].name
         if isinstance(error, NotImplementedError):
             return f"{function} is not filled in yet: line {line} still raises NotImplementedError"
+        if isinstance(error, _Impatience):
+            return f"{NOT_FINISHED} It was at line {line}{self._quote(line)}"
         if isinstance(error, SystemExit):
             return f"line {line} ends the program{self._quote(line)}; take that out"
         if isinstance(error, RecursionError):
