@@ -22,7 +22,7 @@ def cross(x, other, key, query, value):
 
 WRONG = [
     ("An encoder has none", "attend(query(x), key(x), value(x))", "decoder(x, key, query, value)"),
-    ("cross", "key(other), value(other)", "key(x), value(x)"),
+    ("must come from the other text", "key(other), value(other)", "key(x), value(x)"),
     (
         "its query must be made of x",
         "attend(query(x), key(other)",

@@ -26,14 +26,14 @@ def gpt(V, T, C, n_layer):
 
 
 WRONG = [
-    ("embedding(65, 8, 32) is 4,416, expected 4,481: the bias of the head", "(outputs if bias else 0)", "0"),
+    ("embedding(65, 8, 32) is 4,416, expected 4,481: you forgot the bias of the head", "(outputs if bias else 0)", "0"),
     ("position table", " + T * C", ""),
     ("token table", "V * C + T * C", "T * C"),
     ("the last norm", "n_layer * block + 2 * C", "n_layer * block"),
     ("bigram(65) is 4,290", "return V * V", "return V * V + V"),
-    ("key, query and value is forgotten", " + 3 * linear(C, C, bias=False)\n", "\n"),
+    ("you forgot key, query and value", " + 3 * linear(C, C, bias=False)\n", "\n"),
     ("bias of the feed-forward", "one_head(V, T, C) + linear(C, C)", "one_head(V, T, C) + linear(C, C, False)"),
-    ("the feed-forward is forgotten", "one_head(V, T, C) + linear(C, C)", "one_head(V, T, C)"),
+    ("you forgot the feed-forward", "one_head(V, T, C) + linear(C, C)", "one_head(V, T, C)"),
     ("bias of every norm", "2 * (2 * C)", "2 * C", "block + 2 * C", "block + C"),
     ("the norms of the blocks", " + 2 * (2 * C)", ""),
     ("all norms", " + 2 * (2 * C)", "", "n_layer * block + 2 * C", "n_layer * block"),

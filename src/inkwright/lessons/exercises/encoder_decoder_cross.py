@@ -132,7 +132,7 @@ def _why(name: str, of: str, too_much: bool) -> str:
             if too_much
             else ": its query must be made of x"
         )
-    return ": all of the other text may be read, as keys and as values"
+    return ": keys and values must come from the other text, all of it"
 
 
 EXERCISE = Exercise("encoder-decoder-cross", "who may read whom", "masks", STARTER, HINT, check)

@@ -98,7 +98,7 @@ def _equal(what: str, got: Any, right: int, parts: dict[str, int]) -> None:
         return
     missing = next((name for name, size in parts.items() if right - got == size), None)
     twice = next((name for name, size in parts.items() if got - right == size), None)
-    reason = f": {missing} is forgotten" if missing else f": {twice} is counted twice" if twice else ""
+    reason = f": you forgot {missing}" if missing else f": you counted {twice} twice" if twice else ""
     raise Wrong(f"{what} is {got:,}, expected {right:,}{reason}")
 
 
