@@ -24,7 +24,7 @@ def top_p(probs, p):
 WRONG = [
     ("after softmax", "torch.softmax(logits / t, dim=-1)", "torch.softmax(logits, dim=-1) / t"),
     ("after softmax", "torch.softmax(logits / t, dim=-1)", "torch.softmax(torch.softmax(logits, dim=-1) / t, dim=-1)"),
-    ("temperature(logits, 0.5)", "logits / t", "logits"),
+    ("temperature is not used", "logits / t", "logits"),
     ("multiplied by the temperature", "logits / t", "logits * t"),
     ("softmax is missing", "torch.softmax(logits / t, dim=-1)", "logits / t"),
     ("k-th token is left out", "order[:k]", "order[: k - 1]"),

@@ -76,9 +76,6 @@ def _slips(table: Tensor, old: str, new: str) -> Slips:
     return {
         "rows are copied by id: the same id is another character in the other alphabet": torch.stack(by_id),
         "a new character gets the mean of the old rows": [known.masked_fill(fresh, 0.0), known.masked_fill(fresh, 1.0)],
-        "each row goes the other way: from the old place to the new one": table[
-            [new.index(character) if character in new and new.index(character) < len(old) else 0 for character in old]
-        ],
     }
 
 

@@ -63,8 +63,8 @@ def _block(block: Callable[..., Any], x: Tensor, seed: int) -> None:
     middle = x + attention(ln_1(x))
     nothing = {
         "norm comes after the sum, so x itself is normalised": ln_2(ln_1(x)),
-        "x is not added back: nothing is left of it": x * 0,
-        "the normalised x is added instead of x": [ln_1(x), ln_2(x), ln_2(ln_1(x)) + 0],
+        "x is not added back: nothing is left of it": zero(x),
+        "the normalised x is added instead of x": [ln_1(x), ln_2(x), ln_2(ln_1(x))],
     }
     same("a block whose attention and mlp give zeros", block(x.clone(), ln_1, zero, ln_2, zero), x, nothing)
     post = ln_1(x + attention(x))

@@ -79,8 +79,8 @@ def _temperature(temperature: Callable[..., Any], logits: Tensor, t: float) -> N
         "the temperature comes after softmax, divide the logits": [
             logits.softmax(-1) / t,
             (logits.softmax(-1) / t).softmax(-1),
-            logits.softmax(-1) if t != 1 else logits,
         ],
+        "the temperature is not used": logits.softmax(-1),
         "multiplied by the temperature, divide by it": (logits * t).softmax(-1),
         "these are logits, softmax is missing": logits / t,
     }
