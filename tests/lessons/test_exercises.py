@@ -148,6 +148,7 @@ MASK = "def causal_weights(scores):\n"
         (MASK + "    return (scores\n", "line 3 is not Python yet: '(' was never closed"),
         (MASK + "return scores\n", "line 3 is not Python yet: expected an indented block"),
         (MASK + "    return scores[99, 99]\n", "line 3 stops with an IndexError: index 99 is out of bounds"),
+        ("\0\n", "the file is not Python yet: source code string cannot contain null bytes"),
         ("1 / 0\n", "line 2 stops with a ZeroDivisionError: division by zero (`1 / 0`)"),
         ("import torhc\n", "line 2 stops with a ModuleNotFoundError: No module named 'torhc'"),
         ("def causal(scores):\n    pass\n", "there is no causal_weights(scores) in the file"),
