@@ -183,7 +183,8 @@ class _Run:
     def _words(self, error: BaseException) -> str:
         """An exception as a sentence with the line of the learner's file that it came from."""
         if isinstance(error, SyntaxError) and error.filename in (self.path, None):
-            return f"{f'line {error.lineno}' if error.lineno else 'the file'} is not Python yet: {error.msg}{self._quote(error.lineno)}"
+            place = f"line {error.lineno}" if error.lineno else "the file"
+            return f"{place} is not Python yet: {error.msg}{self._quote(error.lineno)}"
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == self.path]
         said = quoted(str(error).strip().partition("\n")[0], 200)
         name = f"{kind(error)}{f': {said}' if said else ''}"
