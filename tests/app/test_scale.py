@@ -73,6 +73,12 @@ def test_a_count_model_is_trained_judged_and_written_with_like_any_other(here: P
     assert ink("resume", "r").code == 0
 
 
+def test_a_count_model_is_no_beginning_for_another(here: Path, ink: Callable) -> None:
+    assert ink("train", "book.txt", "--run", "r", "--model", "counts").code == 0
+    said = ink("train", "book.txt", "--run", "s", "--from", "r")
+    assert said.code == 4 and "is a count model" in said.err and not (here / "s").exists()
+
+
 @pytest.mark.parametrize("order", [0, 1, 2])
 def test_the_order_of_a_count_model_can_be_given(here: Path, ink: Callable, order: int) -> None:
     assert ink("train", "book.txt", "--run", "r", "--model", "counts", "--ngram-order", order).code == 0

@@ -114,7 +114,12 @@ def _origin(base: Path, given: set[str]) -> ModelFolder:
         raise SettingError(
             wrong[0], f"cannot be given together with --from: it is that of {quoted(base)}", "leave it out"
         )
-    return read_model(base)[0]
+    found = read_model(base)[0]
+    if found.model.config.model == "counts":
+        raise ModelError(
+            f"{quoted(base)} is a count model: counts of one text are no beginning for another", "count both"
+        )
+    return found
 
 
 def make_tokenizer(config: RunConfig, split: Split, origin: ModelFolder | None) -> Tokenizer:
