@@ -49,7 +49,7 @@ $(VENV)/.test: $(VENV)/.core
 	@touch $@
 
 $(VENV)/.oracles: $(VENV)/.test
-	$(PIP) --editable ".[oracles]"
+	$(PIP) --editable ".[oracles,notebooks]"
 	@touch $@
 
 clean:
