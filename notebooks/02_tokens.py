@@ -5,7 +5,7 @@
 # rank in the alphabet. `encode` looks ranks up, `decode` looks characters up, and one undoes the other.
 
 # %%
-from inkwright.lessons.kit import alphabet, compare, shakespeare
+from inkwright.lessons.kit import alphabet, claim, compare, shakespeare
 
 chars = alphabet()
 rank = {character: i for i, character in enumerate(chars)}
@@ -34,11 +34,7 @@ compare("and back", notebook="hellooo", here=decode(encode("hellooo")))
 
 # %%
 text = shakespeare()
-compare(
-    "the whole text survives",
-    notebook=True,
-    here=decode(encode(text)) == text,
-)
+claim("the whole text survives", decode(encode(text)) == text)
 
 # %% [markdown]
 # Inkwright's own tokenizer does the same when it is asked for a *bare* alphabet (`--alphabet bare`). By itself it also
@@ -54,8 +50,5 @@ compare(
     notebook=encode("hellooo"),
     here=bare.encode("hellooo").tolist(),
 )
-compare(
-    "Inkwright, the whole text",
-    notebook=True,
-    here=bare.encode(text).tolist() == encode(text),
-)
+same = bare.encode(text).tolist() == encode(text)
+claim("Inkwright, the whole text", same)

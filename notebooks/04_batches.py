@@ -8,7 +8,7 @@
 # %%
 import torch
 
-from inkwright.lessons.kit import compare, train_ids
+from inkwright.lessons.kit import claim, compare, train_ids
 
 train = train_ids()
 B, T = 4, 8
@@ -62,9 +62,7 @@ from_tables = [
     for t in range(T)
 ]
 compare("examples", notebook=32, here=len(examples))
-compare(
-    "all 32 are the notebook's", notebook=True, here=examples == from_tables
-)
+claim("all 32 are the notebook's", examples == from_tables)
 
 # %% [markdown]
 # The notebook has one generator for all that is drawn, so each batch depends on everything drawn before it: one more

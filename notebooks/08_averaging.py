@@ -9,7 +9,7 @@
 # %%
 import torch
 
-from inkwright.lessons.kit import compare
+from inkwright.lessons.kit import claim, compare
 
 torch.manual_seed(1337)
 B, T, C = 4, 8, 2
@@ -70,9 +70,9 @@ by_softmax = wei @ x
 print(wei[:4, :5])
 
 same = torch.allclose(xbow, by_product, atol=1e-6)
-compare("loop = matrix product", notebook=True, here=same)
+claim("loop = matrix product", same)
 same = torch.allclose(xbow, by_softmax, atol=1e-6)
-compare("loop = softmax", notebook=True, here=same)
+claim("loop = softmax", same)
 
 # %% [markdown]
 # Why `atol=1e-6`? The three ways add the same numbers in another order, and floating-point sums depend on the order in
@@ -93,7 +93,19 @@ print("allclose without atol:", torch.allclose(xbow, by_product))
 slip = tril.masked_fill(tril == 0, float("-inf"))
 print("a kept score: zeros", scores[3, 0].item(), "slip", slip[3, 0].item())
 same = torch.equal(slip.softmax(dim=-1), wei)
-compare("same weights from the slip", notebook=True, here=same)
+claim("same weights from the slip", same)
+
+# %% [markdown]
+# And Inkwright's own attention, asked by queries that are all zero, has nothing to prefer: it averages too. That is its
+# rung `averaging`.
+
+# %%
+from inkwright.model.attention import attend
+
+nothing = torch.zeros_like(x)[:, None]  # one head
+averaged = attend(nothing, x[:, None], x[:, None])[:, 0]
+same = torch.allclose(averaged, xbow, atol=1e-6)
+claim("loop = Inkwright's attention", same)
 
 # %% [markdown]
 # What an average cannot do: tell the order. Shuffle the past, and the mean at the last position is the same. So "the

@@ -10,7 +10,7 @@
 import torch
 from torch import nn
 
-from inkwright.lessons.kit import compare
+from inkwright.lessons.kit import claim, compare
 
 torch.manual_seed(1337)
 B, T, C, head_size = 4, 8, 32, 16
@@ -65,7 +65,7 @@ from inkwright.model.attention import attention_weights
 with torch.no_grad():
     ours = attention_weights(query(x)[:, None], key(x)[:, None])[:, 0]
 same = torch.allclose(ours, wei, atol=1e-6)
-compare("Inkwright's weights", notebook=True, here=same)
+claim("Inkwright's weights", same)
 
 # %% [markdown]
 # Is it really the head size that counts? Three sizes, and the largest share that a position gives to anybody, on

@@ -9,7 +9,7 @@
 import torch
 from torch import nn
 
-from inkwright.lessons.kit import compare
+from inkwright.lessons.kit import claim
 
 torch.manual_seed(1337)
 T, C = 6, 16
@@ -36,9 +36,8 @@ def depends_on(function, x):
 def draw(table):
     print("           input", *range(table.shape[1]))
     for t, row in enumerate(table.tolist()):
-        print(
-            f"  output {t}      ", *("x" if moved else "." for moved in row)
-        )
+        marks = ("x" if moved else "." for moved in row)
+        print(f"  output {t}      ", *marks)
 
 
 # %% [markdown]
@@ -50,11 +49,7 @@ x = torch.randn(T, C)
 triangle = torch.ones(T, T, dtype=torch.bool).tril()
 decoder = depends_on(lambda x: attend(x, x, triangle), x)
 draw(decoder)
-compare(
-    "decoder: the triangle",
-    notebook=True,
-    here=torch.equal(decoder, triangle),
-)
+claim("decoder: the triangle", torch.equal(decoder, triangle))
 
 # %% [markdown]
 # **Encoder**: no mask. All positions talk to all. For a question about a whole text (is this review friendly? who is
@@ -65,7 +60,7 @@ compare(
 everyone = torch.ones(T, T, dtype=torch.bool)
 encoder = depends_on(lambda x: attend(x, x, everyone), x)
 draw(encoder)
-compare("encoder: everything", notebook=True, here=bool(encoder.all()))
+claim("encoder: everything", bool(encoder.all()))
 
 # %% [markdown]
 # **Cross-attention**: the queries come from one text, the keys and values from *another*. A translator writes French
@@ -76,16 +71,12 @@ other = torch.randn(4, C)
 all_of_it = torch.ones(T, 4, dtype=torch.bool)
 cross = depends_on(lambda other: attend(x, other, all_of_it), other)
 draw(cross)
-compare("cross: all of the other", notebook=True, here=bool(cross.all()))
+claim("cross: all of the other", bool(cross.all()))
 
 own = depends_on(lambda x: attend(x, other, all_of_it), x)
 draw(own)
 diagonal = torch.eye(T, dtype=torch.bool)
-compare(
-    "cross: of its own, itself",
-    notebook=True,
-    here=torch.equal(own, diagonal),
-)
+claim("cross: of its own, itself", torch.equal(own, diagonal))
 
 # %% [markdown]
 # The last table is the one to remember. Of its own text, a position in cross-attention depends on itself alone: it
@@ -100,9 +91,25 @@ with torch.no_grad():
     scores = query(x) @ key(x).transpose(-2, -1) / C**0.5
     late = scores.softmax(-1) * triangle
     early = scores.masked_fill(~triangle, float("-inf")).softmax(-1)
-print(
-    "masked after softmax, row sums: ", [f"{s:.2f}" for s in late.sum(-1)]
-)
-print(
-    "masked before softmax, row sums:", [f"{s:.2f}" for s in early.sum(-1)]
-)
+for name, weights in (("after", late), ("before", early)):
+    sums = " ".join(f"{total:.2f}" for total in weights.sum(-1))
+    print(f"masked {name:<6} softmax, row sums: {sums}")
+
+# %% [markdown]
+# Inkwright's `attend` knows the three by name. It has two more dimensions, for texts and for heads.
+
+# %%
+from inkwright.model.attention import attend as ours
+
+cases = {
+    "causal": (x, x, triangle),
+    "full": (x, x, everyone),
+    "cross": (x, other, all_of_it),
+}
+with torch.no_grad():
+    for mask, (asks, answers, allowed) in cases.items():
+        q, k, v = query(asks), key(answers), value(answers)
+        found = ours(q[None, None], k[None, None], v[None, None], mask=mask)
+        expected = attend(asks, answers, allowed)
+        same = torch.allclose(found[0, 0], expected, atol=1e-6)
+        claim(f"Inkwright, {mask}", same)

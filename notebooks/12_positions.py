@@ -9,7 +9,7 @@
 import torch
 from torch import nn
 
-from inkwright.lessons.kit import compare, encode, rung, train
+from inkwright.lessons.kit import claim, compare, encode, rung, train
 from inkwright.model.attention import attend
 
 torch.manual_seed(1337)
@@ -36,8 +36,8 @@ without = gap(lambda idx: read(tokens(idx)))
 with_places = gap(lambda idx: read(tokens(idx) + places.weight))
 print(f"the last output moves by {without:.0e} without positions")
 print(f"                     and {with_places:.0e} with them")
-compare("without, order is invisible", notebook=True, here=without < 1e-6)
-compare("with them, it is seen", notebook=True, here=with_places > 1e-4)
+claim("without, order is invisible", without < 1e-6)
+claim("with them, it is seen", with_places > 1e-4)
 
 # %% [markdown]
 # The remedy is a second table: one learned vector for each *position*, added to the vector of the token. Position 3
@@ -57,9 +57,7 @@ compare("numbers to learn", notebook=4481, here=model.parameter_count)
 # bigram's 2.49. A thousand steps, then, of the same model without attention and with one head:
 
 # %%
-print(
-    f"tables only    {train(rung('linear'), 1000):.3f} nats after 1,000 steps"
-)
+print(f"tables only    {train(rung('linear'), 1000):.3f} nats")
 print(f"and one head   {train(rung('one-head'), 1000):.3f} nats")
 
 # %% [markdown]

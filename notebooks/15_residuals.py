@@ -10,7 +10,14 @@
 # %%
 import torch
 
-from inkwright.lessons.kit import compare, get_batch, rung, train, train_ids
+from inkwright.lessons.kit import (
+    claim,
+    compare,
+    get_batch,
+    rung,
+    train,
+    train_ids,
+)
 from inkwright.train.loss import next_token_loss
 
 plain, residual = rung("no-residual"), rung("residual")
@@ -23,14 +30,14 @@ compare("with residuals", notebook=16_865, here=residual.parameter_count)
 # would wipe out everything:
 
 # %%
+torch.manual_seed(1337)
 x = torch.randn(4, 8, 32)
 with torch.no_grad():
     for model, left in ((plain, torch.zeros_like(x)), (residual, x)):
         block = rung(model.config.model).blocks[0]
         for weight in block.parameters():
             weight.zero_()  # silent
-        what = f"silent, {model.config.model}"
-        compare(what, notebook=True, here=torch.equal(block(x), left))
+        claim(f"silent, {model.config.model}", torch.equal(block(x), left))
 
 # %% [markdown]
 # The road works in both directions. An addition hands the gradient on undiminished, so the parts at the bottom hear at

@@ -9,7 +9,7 @@
 import torch
 from torch import nn
 
-from inkwright.lessons.kit import compare, rung, train
+from inkwright.lessons.kit import claim, compare, rung, train
 
 C = 32
 torch.manual_seed(1337)
@@ -21,11 +21,7 @@ mean, variance = (
     x.var(-1, keepdim=True, correction=0),
 )
 by_hand = (x - mean) / (variance + 1e-5).sqrt()
-compare(
-    "by hand = nn.LayerNorm",
-    notebook=True,
-    here=torch.allclose(y, by_hand, atol=1e-5),
-)
+claim("by hand = nn.LayerNorm", torch.allclose(y, by_hand, atol=1e-5))
 for name, z in (("before", x[0, 0]), ("after", y[0, 0])):
     print(f"{name:<7} mean {z.mean().abs():.2f}, spread {z.std():.2f}")
 

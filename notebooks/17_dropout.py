@@ -9,7 +9,7 @@
 import torch
 from torch import nn
 
-from inkwright.lessons.kit import compare, rung, train
+from inkwright.lessons.kit import claim, compare, rung, train
 
 torch.manual_seed(1337)
 drop = nn.Dropout(0.2)
@@ -27,17 +27,9 @@ print(
 
 # %%
 drop.eval()
-compare(
-    "evaluation changes nothing",
-    notebook=True,
-    here=torch.equal(drop(ones), ones),
-)
+claim("evaluation changes nothing", torch.equal(drop(ones), ones))
 drop.train()
-compare(
-    "training does",
-    notebook=True,
-    here=not torch.equal(drop(ones), ones),
-)
+claim("training changes something", not torch.equal(drop(ones), ones))
 
 # %% [markdown]
 # Dropout has no parameters, so the count of the rung stays at 42,369. Does it help? Not here: at this size the published

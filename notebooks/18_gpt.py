@@ -93,11 +93,8 @@ print(f"{loss:.3f} nats per character on all of the held-out text")
 from inkwright.config import SampleConfig
 from inkwright.sample.generate import generate
 
-print(
-    decode(
-        list(generate(model, [0], SampleConfig(max_new_tokens=200)))
-    ).strip()
-)
+written = generate(model, [0], SampleConfig(max_new_tokens=200))
+print(decode(list(written)).strip())
 
 # %% [markdown]
 # Keep one thing in mind about all these losses. Counting, with no network at all, gets far too: the best count model

@@ -8,7 +8,7 @@
 
 # %%
 from inkwright.config import TextConfig
-from inkwright.lessons.kit import compare, shakespeare
+from inkwright.lessons.kit import claim, compare, shakespeare
 from inkwright.text.tokenizer import Tokenizer
 
 text = shakespeare()
@@ -39,7 +39,7 @@ for name, tokenizer in tokenizers.items():
 # %%
 for name, tokenizer in tokenizers.items():
     survives = tokenizer.decode(tokenizer.encode(val)) == val
-    compare(f"{name}: there and back", notebook=True, here=survives)
+    claim(f"{name}: there and back", survives)
 
 # %% [markdown]
 # What each makes of the held-out text, and what its two tables would cost at the width of the scaled GPT (384):

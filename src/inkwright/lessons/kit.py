@@ -150,6 +150,11 @@ def compare(quantity: str, *, notebook: Any, here: Any, digits: int = 4, platfor
     print(described(row))
 
 
+def claim(quantity: str, holds: bool) -> None:
+    """Print whether something is so that must be."""
+    compare(quantity, notebook=True, here=bool(holds))
+
+
 def plain(value: Any, digits: int) -> Any:
     """A number, text or nested list, rounded as it was printed."""
     if isinstance(value, Tensor):
@@ -161,6 +166,8 @@ def plain(value: Any, digits: int) -> Any:
 
 def described(row: Row) -> str:
     """A comparison in one line, or in three where the values are long."""
+    if row.notebook is True:
+        return f"{row.quantity:<28} {'yes, it holds' if row.equal else 'NOT SO'}"
     notebook, here = shown(row.notebook), shown(row.here)
     line = f"{row.quantity:<28} notebook {notebook:<10} here {here:<10} {row.verdict}"
     if len(line) <= WIDTH:
