@@ -33,11 +33,8 @@ import hashlib
 fingerprint = (
     "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 )
-compare(
-    "sha256",
-    notebook=fingerprint,
-    here=hashlib.sha256(text.encode()).hexdigest(),
-)
+here = hashlib.sha256(text.encode()).hexdigest()
+compare("sha256", notebook=fingerprint, here=here)
 
 # %% [markdown]
 # The order of the alphabet is the order of Python's `sorted`: the line break first, then the space, punctuation,

@@ -38,14 +38,9 @@ class MultiHead(nn.Module):
         return torch.cat([head(x) for head in self.heads], dim=-1)
 
 
-compare(
-    "one head of 32", notebook=7553, here=rung("one-head").parameter_count
-)
-compare(
-    "four heads of 8",
-    notebook=7553,
-    here=rung("many-heads").parameter_count,
-)
+one, four = rung("one-head"), rung("many-heads")
+compare("one head of 32", notebook=7553, here=one.parameter_count)
+compare("four heads of 8", notebook=7553, here=four.parameter_count)
 
 # %% [markdown]
 # A loop over heads is easy to read and slow. All heads can be computed at once, as Inkwright does: one large matrix makes the queries of
@@ -56,13 +51,9 @@ torch.manual_seed(1337)
 loop = MultiHead(4, 8)
 at_once = rung("many-heads").blocks[0].attn
 with torch.no_grad():
-    for part, name in (
-        (at_once.q, "query"),
-        (at_once.k, "key"),
-        (at_once.v, "value"),
-    ):
+    for mine, name in (("q", "query"), ("k", "key"), ("v", "value")):
         stacked = [getattr(head, name).weight for head in loop.heads]
-        part.weight.copy_(torch.cat(stacked))
+        getattr(at_once, mine).weight.copy_(torch.cat(stacked))
     x = torch.randn(4, T, C)
     same = torch.allclose(loop(x), at_once(x), atol=1e-6)
 claim("all at once = the loop", same)
@@ -73,9 +64,8 @@ claim("all at once = the loop", same)
 
 # %%
 for name in ("one-head", "many-heads"):
-    print(
-        f"{name:<11} {train(rung(name), 1500):.3f} nats after 1,500 steps"
-    )
+    loss = train(rung(name), 1500)
+    print(f"{name:<11} {loss:.3f} nats after 1,500 steps")
 
 # %% [markdown]
 # Why should four narrow heads beat a wide one? A softmax has to share out 1. What one head gives to the last vowel it

@@ -33,10 +33,8 @@ compare("positions moved", notebook=[t == 3 for t in range(8)], here=moved)
 # the other are one linear layer, whatever their width:
 
 # %%
-first, second = (
-    nn.Linear(C, 4 * C, bias=False),
-    nn.Linear(4 * C, C, bias=False),
-)
+first = nn.Linear(C, 4 * C, bias=False)
+second = nn.Linear(4 * C, C, bias=False)
 one_matrix = second.weight @ first.weight
 with torch.no_grad():
     gap = (second(first(x)) - x @ one_matrix.T).abs().max().item()
@@ -48,9 +46,8 @@ print(f"two layers without a bend, and one: they differ by {gap:.0e}")
 
 # %%
 for name in ("many-heads", "feed-forward"):
-    print(
-        f"{name:<13} {train(rung(name), 1500):.3f} nats after 1,500 steps"
-    )
+    loss = train(rung(name), 1500)
+    print(f"{name:<13} {loss:.3f} nats after 1,500 steps")
 
 # %% [markdown]
 # In the full GPT the inner layer is four times as wide as x. Most of a GPT's parameters sit here: in each block 8 C^2 of

@@ -67,6 +67,5 @@ for name in ("no-residual", "residual"):
 # %%
 print(f"with projections: {rung('projection').parameter_count:,}")
 wide = rung("wide")
-compare(
-    "and four times as wide", notebook=41_921, here=wide.parameter_count
-)
+count = wide.parameter_count
+compare("and four times as wide", notebook=41_921, here=count)

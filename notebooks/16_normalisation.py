@@ -16,10 +16,8 @@ torch.manual_seed(1337)
 x = torch.randn(4, 8, C) * 5 + 3  # large, and off centre
 y = nn.LayerNorm(C)(x)
 
-mean, variance = (
-    x.mean(-1, keepdim=True),
-    x.var(-1, keepdim=True, correction=0),
-)
+mean = x.mean(-1, keepdim=True)
+variance = x.var(-1, keepdim=True, correction=0)
 by_hand = (x - mean) / (variance + 1e-5).sqrt()
 claim("by hand = nn.LayerNorm", torch.allclose(y, by_hand, atol=1e-5))
 for name, z in (("before", x[0, 0]), ("after", y[0, 0])):
@@ -40,13 +38,16 @@ def normalised(x, over):
     return (x - x.mean(over, keepdim=True)) / spread
 
 
+def told(moved):
+    return "yes" if moved.any() else "no"
+
+
+print("over        hears other texts   hears the future")
 for name, over in (("channels", -1), ("time", 1), ("batch", 0)):
     base = normalised(x, over)
-    text = bool((normalised(other_text, over) != base)[0].any())
-    past = bool((normalised(future, over) != base)[:, 0].any())
-    print(
-        f"over {name:<9} hears other texts: {text!s:<6} the future: {past}"
-    )
+    text = told((normalised(other_text, over) != base)[0])
+    past = told((normalised(future, over) != base)[:, 0])
+    print(f"{name:<11} {text:<19} {past}")
 
 # %% [markdown]
 # After that, a factor and an offset for each channel, which are learned: 2 C numbers for each norm. The lecture puts a

@@ -16,9 +16,8 @@ drop = nn.Dropout(0.2)
 ones = torch.ones(10_000)
 out = drop(ones)
 print("the first ten:", out[:10].tolist())
-print(
-    f"set to zero: {(out == 0).float().mean():.1%}; mean: {out.mean():.3f}"
-)
+print(f"set to zero: {(out == 0).float().mean():.1%}")
+print(f"mean: {out.mean():.3f}")
 
 # %% [markdown]
 # The numbers that stay are divided by 0.8, so that a sum over them keeps its size. At evaluation nothing is dropped: one

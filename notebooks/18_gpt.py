@@ -26,9 +26,7 @@ small = ModelConfig(
     n_layer=3, n_head=4, n_embd=32, block_size=8,
 )  # fmt: skip
 model = build(small, seed=1337)
-compare(
-    "the small one, parameters", notebook=42_369, here=model.parameter_count
-)
+compare("the small one", notebook=42_369, here=model.parameter_count)
 
 # %% [markdown]
 # Where are they? C = 32 channels, V = 65 characters, T = 8 places.
@@ -49,9 +47,8 @@ for part, count in shares.items():
 from inkwright.config import change, resolve
 
 big = change(resolve({}, "lecture").model, vocab_size=65)
-compare(
-    "the scaled one", notebook=10_788_929, here=build(big).parameter_count
-)
+count = build(big).parameter_count
+compare("the scaled one", notebook=10_788_929, here=count)
 
 # %% [markdown]
 # Before any training, three checks that find most mistakes. A fresh model should score about ln 65. No output may depend
