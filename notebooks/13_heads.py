@@ -1,4 +1,4 @@
-# %% [markdown] seconds=7
+# %% [markdown] seconds=6
 # # Many heads
 #
 # One head has one set of shares for each position. But a character may have several questions at once: which vowel came
@@ -60,12 +60,12 @@ claim("all at once = the loop", same)
 
 # %% [markdown]
 # In the published runs of the lecture's size (5,000 steps) one head of 32 reaches 2.41 and four heads of 8 reach 2.29:
-# with the *same number of parameters*. Here they have 1,500 steps, on the same batches, and the order is the same.
+# with the *same number of parameters*. Here they have 1,000 steps, on the same batches, and the order is the same.
 
 # %%
 for name in ("one-head", "many-heads"):
-    loss = train(rung(name), 1500)
-    print(f"{name:<11} {loss:.3f} nats after 1,500 steps")
+    loss = train(rung(name), 1000)
+    print(f"{name:<11} {loss:.3f} nats after 1,000 steps")
 
 # %% [markdown]
 # Why should four narrow heads beat a wide one? A softmax has to share out 1. What one head gives to the last vowel it

@@ -108,3 +108,17 @@ def test_a_replay_in_json_is_a_line_for_each_figure(ink: Ink, demo: Callable[[in
 
 def test_json_without_replay_is_refused(ink: Ink) -> None:
     assert ink("learn", "--json").code == 2
+
+
+def test_an_exercise_is_started_checked_and_hinted(
+    ink: Ink, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exercises = pytest.importorskip("inkwright.lessons.exercises").EXERCISES
+    id = next(iter(exercises))
+    assert all(f"  {id} " in ink("learn", "list").out for id in exercises)
+    assert ink("learn", "start", id, "--folder", tmp_path).code == 0
+    (file,) = tmp_path.iterdir()
+    assert run(["learn", "check", str(file)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and "\nhint: " in said
+    assert ink("learn", "hint", id).out.strip()

@@ -70,7 +70,7 @@ def list_() -> int:
         out.say()
         out.say("Exercises: inkwright learn start ID  (writes a file for you to fill in)")
         for exercise in EXERCISES.values():
-            out.say(f"  {exercise.id:<18} {exercise.title:<40} {exercise.chapter:>17}")
+            out.say(f"  {exercise.id:<22} {exercise.title:<36} {exercise.chapter}")
     return 0
 
 
