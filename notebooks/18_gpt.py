@@ -96,4 +96,5 @@ print(decode(list(written)).strip())
 # %% [markdown]
 # Keep one thing in mind about all these losses. Counting, with no network at all, gets far too: the best count model
 # reaches 1.52 on this text when it may look back as far as it likes. The small models of these lessons do not come near
-# it. Only scale passes it, and by little.
+# it. Only scale passes it, and by little. `inkwright baseline` draws that line for any text, and `inkwright ladder` trains
+# every rung of these lessons on it.
