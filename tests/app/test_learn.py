@@ -10,6 +10,7 @@ import pytest
 from inkwright.app.cli import run
 from inkwright.lessons import chapters as lessons
 from inkwright.lessons.chapters import chapters
+from inkwright.lessons.exercises import EXERCISES
 
 Ink = Callable[..., Any]
 DEMO = """# %% [markdown] seconds=1
@@ -113,9 +114,8 @@ def test_json_without_replay_is_refused(ink: Ink) -> None:
 def test_an_exercise_is_started_checked_and_hinted(
     ink: Ink, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    exercises = pytest.importorskip("inkwright.lessons.exercises").EXERCISES
-    id = next(iter(exercises))
-    assert all(f"  {id} " in ink("learn", "list").out for id in exercises)
+    id = next(iter(EXERCISES))
+    assert all(f"  {id} " in ink("learn", "list").out for id in EXERCISES)
     assert ink("learn", "start", id, "--folder", tmp_path).code == 0
     (file,) = tmp_path.iterdir()
     assert run(["learn", "check", str(file)]) == 1

@@ -1,6 +1,5 @@
 """inkwright learn"""
 
-import contextlib
 import re
 import textwrap
 from collections.abc import Iterator
@@ -64,13 +63,12 @@ def list_() -> int:
     out.say("Chapters: inkwright learn run ID     (seconds on one core)")
     for chapter in chapters().values():
         out.say(f"  {chapter.id:<14} {chapter.title:<56} {chapter.seconds:>3} s")
-    with contextlib.suppress(ModuleNotFoundError):
-        from inkwright.lessons.exercises import EXERCISES  # pyright: ignore[reportMissingImports]
+    from inkwright.lessons.exercises import EXERCISES
 
-        out.say()
-        out.say("Exercises: inkwright learn start ID  (writes a file for you to fill in)")
-        for exercise in EXERCISES.values():
-            out.say(f"  {exercise.id:<22} {exercise.title:<36} {exercise.chapter}")
+    out.say()
+    out.say("Exercises: inkwright learn start ID  (writes a file for you to fill in)")
+    for exercise in EXERCISES.values():
+        out.say(f"  {exercise.id:<22} {exercise.title:<36} {exercise.chapter}")
     return 0
 
 
@@ -126,7 +124,7 @@ def start(id: str, /, *, folder: Path = Path()) -> int:
     folder
         Where to write it [default: here].
     """
-    from inkwright.lessons.exercises import start  # pyright: ignore[reportMissingImports]
+    from inkwright.lessons.exercises import start
 
     path = start(id, folder)
     out = Output()
@@ -144,7 +142,7 @@ def check(file: Path, /) -> int:
     file
         The file you filled in.
     """
-    from inkwright.lessons.exercises import check  # pyright: ignore[reportMissingImports]
+    from inkwright.lessons.exercises import check
 
     verdict = check(file)
     if not verdict.passed:
@@ -162,7 +160,7 @@ def hint(id: str, /) -> int:
     id
         An exercise of the list.
     """
-    from inkwright.lessons.exercises import hint  # pyright: ignore[reportMissingImports]
+    from inkwright.lessons.exercises import hint
 
     Output().say("\n".join(textwrap.wrap(hint(id), WIDTH)))
     return 0
