@@ -1,6 +1,7 @@
 # make demo    install, train about a minute on the text that every Python carries, print a sample
 # make test    install, run the tests
 # make check   format, lint, types and the fast tests: before every commit
+# make notebooks   the lessons as notebooks for Jupyter, beside their sources
 #
 # PIP_ARGS is passed to pip, e.g. PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu" for PyTorch's CPU build.
 
@@ -11,7 +12,7 @@ WORKERS ?= 2
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) --constraint constraints.txt
 
-.PHONY: demo test test-slow check lint format clean
+.PHONY: demo test test-slow check lint format notebooks clean
 
 demo: $(VENV)/.core
 	rm -rf runs/demo
@@ -32,6 +33,9 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check --quiet .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+notebooks: $(VENV)/.oracles
+	$(BIN)/jupytext --quiet --set-kernel python3 --to ipynb notebooks/[0-9]*.py
+
 format: $(VENV)/.test
 	$(BIN)/ruff format --quiet .
 	$(BIN)/ruff check --fix --quiet .
@@ -49,7 +53,7 @@ $(VENV)/.test: $(VENV)/.core
 	@touch $@
 
 $(VENV)/.oracles: $(VENV)/.test
-	$(PIP) --editable ".[oracles]"
+	$(PIP) --editable ".[oracles,notebooks]"
 	@touch $@
 
 clean:

@@ -12,7 +12,8 @@
     ├── DivergedError     6    the loss or a gradient is not a finite number
     └── OccupiedError     7    another process holds the run, or the target exists
 
-The number is the exit code of the command line; 1 is a bug of ours, 130 and 143 mean "stopped by a signal, saved".
+The number is the exit code of the command line; 1 is a bug of ours, or a figure or an exercise of `learn` that is not
+right; 130 and 143 mean "stopped by a signal, saved".
 """
 
 

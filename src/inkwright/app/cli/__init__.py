@@ -37,6 +37,7 @@ VERBS = {
     "baseline": "Say what a loss on a text means: what guessing, counting and packing need for it.",
     "ladder": "Train every rung from the bigram to the GPT on a text, and draw the staircase.",
     "doctor": "Say what is odd about a text, before any training.",
+    "learn": "The lecture as lessons that run here, and exercises that check themselves.",
 }
 for order, (verb, meaning) in enumerate(VERBS.items()):
     app.command(f"inkwright.app.cli.{verb}:{verb}", help=meaning, sort_key=order)
