@@ -6,7 +6,7 @@ from typing import Any
 from inkwright.app.cli.console import Output
 
 MEANINGS = {
-    "uniform": "every token as likely as any other",
+    "uniform": "each token of this text as likely as any other",
     "unigram": "how common each token is",
     "bigram": "which token follows which",
     "ngram": "how often what followed {before} (Kneser-Ney)",

@@ -35,7 +35,7 @@ def announce(training: Training, notes: Sequence[Note], out: Output) -> None:
     epochs = config.train.steps * per_step / train["tokens"]
     size = f"{config.train.batch_size} x {config.model.block_size} tokens"
     steps = (
-        "1 step: it reads the text once" if counts else f"{config.train.steps:,} steps of {size} ({epochs:.1f} epochs)"
+        "1 step: it reads the text once" if counts else f"{config.train.steps:,} step{'s' * (config.train.steps != 1)} of {size} ({epochs:.1f} epochs)"
     )
     out.row("training", steps)
     machine = config.machine
@@ -52,7 +52,7 @@ def announce(training: Training, notes: Sequence[Note], out: Output) -> None:
     if training.state.step:
         out.say(f"resuming at step {training.state.step:,}")
     else:
-        out.say(f"A fresh model scores {math.log(V):.3f} nats per token (ln {V:,}).")
+        out.say(f"A fresh model scores {math.log(V):.3f} nats per token: ln {V:,}, no token preferred.")
 
 
 def watch(training: Training, out: Output) -> int:
