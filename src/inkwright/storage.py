@@ -1,6 +1,6 @@
 """Every byte Inkwright keeps is written here, and every byte it trusts is checked here. Knows folders and bytes only.
 
-Three ways to write, each of which leaves either the old or the new and never a torn file:
+All of it passes through `disk`. Three ways to write, each of which leaves either the old or the new and never a torn file:
 
     publish   a whole folder of files: a checkpoint, the tokens of a text. The manifest, with the sha256 of every file,
               comes last; the folder appears under its name by one rename.
@@ -24,13 +24,70 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from inkwright.errors import DamagedError, MachineError, SaveError, quoted
+from inkwright.version import __version__
 
 MANIFEST = "manifest.json"
 FORMAT = 1  # of every manifest; a larger number was written by a newer Inkwright
 SPACE_FACTOR = 1.2  # free space asked for, over the size to be written
+SPACE_NOTE_FACTOR = 3  # with less free than this it is worth a note
 
 Content = bytes | Callable[[BinaryIO], object]
 """The bytes of a file, or a function that writes them."""
+
+
+class Disk:
+    """Each call that changes the disk or trusts it. Tests put another in its place: one that remembers, one that fails."""
+
+    def make(self, folder: Path) -> None:
+        """A folder, if it is not there yet."""
+        folder.mkdir(exist_ok=True)
+
+    def open(self, path: Path, mode: str) -> BinaryIO:
+        """A new file ("xb"), or one to add to ("ab")."""
+        return cast(BinaryIO, path.open(mode))
+
+    def write(self, file: BinaryIO, data: Any) -> int:
+        """Some bytes more; how many."""
+        return file.write(data)
+
+    def sync(self, file: BinaryIO) -> None:
+        """Wait until the bytes of a file are on the disk."""
+        file.flush()
+        if sys.platform == "darwin":  # there fsync reaches the drive, not the platter
+            import fcntl
+
+            fcntl.fcntl(file.fileno(), fcntl.F_FULLFSYNC)
+        else:
+            os.fsync(file.fileno())
+
+    def sync_folder(self, folder: Path) -> None:
+        """Wait until the names in a folder are on the disk."""
+        if os.name == "nt":  # Windows cannot sync a folder
+            return
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Another name, in place of a file or an empty folder that has it."""
+        old.replace(new)
+
+    def unlink(self, path: Path) -> None:
+        """Take a file away, if it is there."""
+        path.unlink(missing_ok=True)
+
+    def clear(self, folder: Path) -> None:
+        """Take a folder away with all in it, as far as that goes."""
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def read(self, path: Path) -> bytes:
+        """All bytes of a file."""
+        return path.read_bytes()
+
+
+disk = Disk()
 
 
 # ---------------------------------------------------------------- writing
@@ -46,16 +103,19 @@ def publish(folder: Path, files: Mapping[str, Content], facts: Mapping[str, Any]
     """
     draft = folder.parent / f".tmp-{folder.name}-{os.getpid()}-{secrets.token_hex(4)}"
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft.mkdir()
+        if not folder.parent.is_dir():  # its own parent must be there: a run whose folder vanished is not written anew
+            disk.make(folder.parent)
+            disk.sync_folder(folder.parent.parent)
+        disk.make(draft)
         sums = {name: _write_synced(draft / name, content) for name, content in files.items()}
-        _write_synced(draft / MANIFEST, _sealed({**facts, "files": sums}))
-        _sync_folder(draft)
+        _write_synced(draft / MANIFEST, _sealed(_stamped({**facts, "files": sums})))
+        disk.sync_folder(draft)
         return _put_in_place(draft, folder)
     except BaseException as error:
-        shutil.rmtree(draft, ignore_errors=True)
+        disk.clear(draft)
         if isinstance(error, OSError):
-            raise SaveError(*explain(error, folder)) from error
+            needed = sum(len(content) for content in files.values() if isinstance(content, bytes))
+            raise SaveError(*explain(error, folder, needed)) from error
         raise
 
 
@@ -63,14 +123,14 @@ def _put_in_place(draft: Path, folder: Path) -> dict[str, Any]:
     """Give a finished draft its name and read it back; what stood under that name stands there again if that fails."""
     aside = set_aside(folder) if folder.exists() else None
     try:
-        draft.rename(folder)
-        _sync_folder(folder.parent)
+        disk.rename(draft, folder)
+        disk.sync_folder(folder.parent)
         return verify(folder)
     except BaseException as error:
         if not draft.exists():
-            set_aside(folder) if isinstance(error, DamagedError) else folder.rename(draft)
+            set_aside(folder) if isinstance(error, DamagedError) else disk.rename(folder, draft)
         if aside is not None:
-            aside.rename(folder)
+            disk.rename(aside, folder)
         if isinstance(error, DamagedError | MachineError):
             message = f"what was written to {folder} reads back differently ({error.message})"
             raise SaveError(message, "check the disk") from None
@@ -85,11 +145,11 @@ def replace(path: Path, content: bytes) -> None:
     draft = path.with_name(f".tmp-{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
     try:
         _write_synced(draft, content)
-        draft.replace(path)
-        _sync_folder(path.parent)
+        disk.rename(draft, path)
+        disk.sync_folder(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
-            draft.unlink()
+            disk.unlink(draft)
         raise SaveError(*explain(error, path)) from error
 
 
@@ -98,17 +158,29 @@ def write_record(path: Path, facts: Mapping[str, Any]) -> None:
 
     Raises: SaveError   the record that stood there is intact
     """
-    replace(path, _sealed(facts))
+    replace(path, _sealed(_stamped(facts)))
 
 
 def append(path: Path, line: Mapping[str, Any]) -> None:
-    """Add one JSON line to a record. It is not synced: a lost tail is computed again.
+    """Add one JSON line to a record. It is not synced: `sync` does that before a save that lies behind it.
 
     Raises: SaveError
     """
     try:
-        with path.open("ab") as file:
-            file.write(json_line(line))
+        with disk.open(path, "ab") as file:
+            disk.write(file, json_line(line))
+    except OSError as error:
+        raise SaveError(*explain(error, path)) from error
+
+
+def sync(path: Path) -> None:
+    """Make sure that the lines of a record so far are on the disk.
+
+    Raises: SaveError
+    """
+    try:
+        with disk.open(path, "ab") as file:
+            disk.sync(file)
     except OSError as error:
         raise SaveError(*explain(error, path)) from error
 
@@ -134,7 +206,9 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 def set_aside(folder: Path) -> Path:
     """Rename a damaged folder so that it is never a candidate again, and kept until the next good save."""
-    return folder.rename(folder.with_name(f".damaged-{folder.name}-{secrets.token_hex(4)}"))
+    aside = folder.with_name(f".damaged-{folder.name}-{secrets.token_hex(4)}")
+    disk.rename(folder, aside)
+    return aside
 
 
 def remove(folder: Path) -> None:
@@ -144,11 +218,11 @@ def remove(folder: Path) -> None:
     """
     doomed = folder.with_name(f".del-{secrets.token_hex(4)}")
     try:
-        folder.rename(doomed)
-        _sync_folder(folder.parent)
+        disk.rename(folder, doomed)
+        disk.sync_folder(folder.parent)
     except OSError as error:
         raise MachineError(*explain(error, folder)) from error
-    shutil.rmtree(doomed, ignore_errors=True)
+    disk.clear(doomed)
 
 
 def sweep(parent: Path, *prefixes: str) -> None:
@@ -159,35 +233,36 @@ def sweep(parent: Path, *prefixes: str) -> None:
     try:
         for path in parent.iterdir() if parent.is_dir() else ():
             if path.name.startswith(prefixes):
-                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+                disk.clear(path) if path.is_dir() and not path.is_symlink() else disk.unlink(path)
     except OSError as error:
         raise MachineError(*explain(error, parent)) from error
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder and its parents.
+    """Create a folder and its parents; their names are on the disk when this returns.
 
     Raises: MachineError
     """
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        for missing in reversed([folder for folder in (path, *path.parents) if not folder.is_dir()]):
+            disk.make(missing)
+            disk.sync_folder(missing.parent)
     except OSError as error:
         raise MachineError(*explain(error, path)) from None
 
 
-def require_space(path: Path, needed_bytes: int) -> None:
-    """Refuse early when `needed_bytes` will not fit.
+def require_space(path: Path, needed_bytes: int) -> str | None:
+    """Refuse early when `needed_bytes` will not fit; where they only just do, one line that says so.
 
     Raises: MachineError   names what is needed and what is free
     """
     while not path.exists():
         path = path.parent
     free = shutil.disk_usage(path).free
+    told = f"a save needs {megabytes(needed_bytes * SPACE_FACTOR)}, {megabytes(free)} free on {path.resolve()}"
     if free < needed_bytes * SPACE_FACTOR:
-        raise MachineError(
-            f"{megabytes(needed_bytes * SPACE_FACTOR)} needed, {megabytes(free)} free on {path.resolve()}",
-            "free some space, or give another --run folder",
-        )
+        raise MachineError(told, "free some space, or give another --run folder")
+    return told if free < needed_bytes * SPACE_NOTE_FACTOR else None
 
 
 def megabytes(size: float) -> str:
@@ -197,12 +272,16 @@ def megabytes(size: float) -> str:
     )
 
 
-def explain(error: OSError, path: Path) -> tuple[str, str | None]:
+def explain(error: OSError, path: Path, needed_bytes: int = 0) -> tuple[str, str | None]:
     """An error of the operating system in our words: (message, hint)."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         with contextlib.suppress(OSError):
             free = shutil.disk_usage(path if path.exists() else path.parent).free
-            return f"cannot write to {path}: no space left, {megabytes(free)} free", "free some space, then go on"
+            needed = f" {megabytes(needed_bytes)} needed," if needed_bytes else ""
+            return (
+                f"cannot write to {path}: no space left,{needed} {megabytes(free)} free",
+                "free some space, then go on",
+            )
     return f"cannot write to {path}: {(error.strerror or str(error)).lower()}", None
 
 
@@ -235,10 +314,8 @@ def read_record(path: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, RecursionError):
         raise DamagedError(f"{place} is damaged ({path.name}: not as written)") from None
     if newer:
-        raise DamagedError(
-            f"{place} was written by a newer Inkwright (format {facts['format']}); this one reads up to {FORMAT}",
-            "upgrade inkwright",
-        )
+        written = f"version {quoted(facts.get('version', '?'))} (format {facts['format']})"
+        raise DamagedError(f"{place} was written by {written}; this version reads up to {FORMAT}", "upgrade inkwright")
     if not whole:
         raise DamagedError(f"{place} is damaged ({path.name}: not as written)")
     return facts
@@ -262,7 +339,7 @@ def _read_regular(path: Path) -> bytes:
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             raise DamagedError(f"{path.parent.name} is damaged ({path.name}: not a regular file)")
-        return path.read_bytes()
+        return disk.read(path)
     except (FileNotFoundError, NotADirectoryError):
         raise DamagedError(f"{path.parent.name} is damaged ({path.name}: missing)") from None
     except OSError as error:
@@ -272,18 +349,19 @@ def _read_regular(path: Path) -> bytes:
         raise MachineError(f"cannot read {quoted(path)}: {(error.strerror or str(error)).lower()}") from None
 
 
+def _stamped(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts, and who writes them."""
+    return {"version": __version__, **facts, "format": FORMAT}
+
+
 def _sealed(facts: Mapping[str, Any]) -> bytes:
     """The one way a record is spelled; any other bytes are damage."""
-    body = {"format": FORMAT, **facts}
-    seal = hashlib.sha256(_canonical(body)).hexdigest()
-    return _canonical(body | {"self": seal})
+    seal = hashlib.sha256(_canonical(facts)).hexdigest()
+    return _canonical({**facts, "self": seal})
 
 
 def _canonical(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, sort_keys=True, indent=1).encode() + b"\n"
-
-
-# ---------------------------------------------------------------- the disk
 
 
 class _Hashing:
@@ -295,35 +373,15 @@ class _Hashing:
     def write(self, data: Any) -> int:
         self.sha256.update(data)
         self.size += memoryview(data).nbytes
-        return self.file.write(data)
+        return disk.write(self.file, data)
 
 
 def _write_synced(path: Path, content: Content) -> dict[str, Any]:
-    with path.open("xb") as file:
+    with disk.open(path, "xb") as file:
         hashing = _Hashing(file)
         if isinstance(content, bytes):
             hashing.write(content)
         else:
             content(cast(BinaryIO, hashing))
-        file.flush()
-        _sync(file.fileno())
+        disk.sync(file)
     return {"sha256": hashing.sha256.hexdigest(), "size": hashing.size}
-
-
-def _sync(descriptor: int) -> None:
-    if sys.platform == "darwin":  # there fsync reaches the drive, not the platter
-        import fcntl
-
-        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
-    else:
-        os.fsync(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # Windows cannot sync a folder
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        _sync(descriptor)
-    finally:
-        os.close(descriptor)

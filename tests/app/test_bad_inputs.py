@@ -487,7 +487,7 @@ def test_a_format_of_the_future_asks_for_an_upgrade(here, ink, copied, verb, mon
     os.chdir(run.parent)
     said = ink(verb, "run")
     tell(said, 4, "no usable checkpoint in run", "upgrade inkwright")
-    assert "was written by a newer Inkwright (format 7); this one reads up to 1" in said.err
+    assert "was written by version 0.1.0 (format 7); this version reads up to 1" in said.err
 
 
 def test_a_damaged_run_record_or_text_is_told(here, ink, copied):
@@ -624,12 +624,12 @@ def small_disk(tmp_path) -> Iterator[Path]:
 def test_a_full_disk_is_told_before_the_first_step_and_leaves_nothing(here, ink, tiny, small_disk):
     run = small_disk / "runs" / "a"
     said = ink("train", "book.txt", "--run", run, *but(tiny, "--n-embd"), "--n-embd", 256, "--steps", 3)
-    assert said.code == 5 and " MB needed, " in said.err and " MB free on " in said.err
+    assert said.code == 5 and " a save needs " in said.err and " MB free on " in said.err
     assert not run.exists()
     with contextlib.suppress(OSError):
         write(str(small_disk / "filler"), b"x" * (1 << 20))
     said = ink("train", "book.txt", "--run", run, *tiny, "--steps", 3)
-    assert said.code == 5 and (" MB needed, " in said.err or "no space left" in said.err)
+    assert said.code == 5 and (" a save needs " in said.err or "no space left" in said.err)
     assert not run.exists()
 
 

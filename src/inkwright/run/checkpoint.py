@@ -46,12 +46,23 @@ def save(
     moments = optimizer_moments(model, optimizers)
     for name, tensor in [*model.named_parameters(), *moments.items()]:
         if not torch.isfinite(tensor).all():
-            raise DivergedError(f"{name} holds a number that is not finite; step {state['step']} was not saved")
+            raise DivergedError(
+                f"{name} holds a number that is not finite; step {state['step']} was not saved",
+                "a lower --learning-rate, or --on-nan rewind",
+            )
     files = model_folder.contents(model, tokenizer, unseen, card)
     files["optimizer.safetensors"] = safetensors.torch.save(moments)
     files["state.json"] = json.dumps(state, indent=1).encode() + b"\n"
     storage.require_space(folder.parent, sum(map(len, files.values())))
     storage.publish(folder, files, facts)
+
+
+def room_for(folder: Path, parameters: int) -> str | None:
+    """Whether a checkpoint of so many parameters, with two moments each, will fit: a line where it only just does.
+
+    Raises: MachineError   it will not; names what is needed and what is free
+    """
+    return storage.require_space(folder, 3 * 4 * parameters)
 
 
 def read(folder: Path) -> Checkpoint:

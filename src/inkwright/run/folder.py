@@ -144,6 +144,13 @@ class Run:
         """
         storage.append(self.folder / "metrics.jsonl", line)
 
+    def sync_reports(self) -> None:
+        """Make sure that the lines so far outlive a power loss.
+
+        Raises: SaveError
+        """
+        storage.sync(self.folder / "metrics.jsonl")
+
     def reports(self) -> list[dict[str, Any]]:
         """All lines of the record, oldest first."""
         return storage.read_lines(self.folder / "metrics.jsonl")
@@ -255,7 +262,9 @@ def _first_intact(folder: Path, paths: Iterator[Path], read: Any) -> tuple[Any, 
     damaged: list[DamagedError] = []
     for path in paths:
         try:
-            storage.read_record(path / storage.MANIFEST)  # here, where we wrote it, a missing one is damage
+            facts = storage.read_record(path / storage.MANIFEST)  # here, where we wrote it, a missing one is damage
+            if facts.get("step") != step_of(path):
+                raise DamagedError(f"{path.name} is damaged ({storage.MANIFEST}: of step {facts.get('step')})")
             return read(path), damaged
         except DamagedError as error:
             damaged.append(error)

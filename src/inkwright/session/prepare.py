@@ -72,6 +72,8 @@ def prepare(
         if model_config.model == "counts":
             model_config = change(model_config, ngram_order=next(s["order"] for s in scale if s["name"] == "ngram"))
         device.require_memory(model_config, config.train, device.resolve_device(config.machine.device))
+        if scarce := checkpoint.room_for(run.folder, device.parameter_estimate(model_config)):
+            notes.append(Note(scarce))
         model = build(model_config, derive(config.train.seed, "init"))
         if origin is not None:
             inherit(model, origin)

@@ -11,6 +11,7 @@ import torch
 from inkwright import config as configs
 from inkwright.config import RunConfig
 from inkwright.errors import ModelError, TextError, quoted
+from inkwright.run import checkpoint
 from inkwright.run.folder import Run
 from inkwright.session.prepare import absolute, read_text
 from inkwright.session.training import Training
@@ -46,7 +47,12 @@ def reopen(
         notes = _check_text(run, config, text, accept_new_data)
         config, machine_notes = _same_machine(run, config)
         training = Training(run, config, strict)
-        notes += machine_notes + _continuation(run.config, config, training.state.step)
+        scarce = checkpoint.room_for(folder, training.state.model.parameter_count)
+        notes += [
+            *machine_notes,
+            *_continuation(run.config, config, training.state.step),
+            *([scarce] if scarce else []),
+        ]
         if config != run.config:
             changes = {k: v for k, v in _flat(config).items() if v != _flat(run.config)[k]}
             run.change_config(config, changes=[*run.record["changes"], {"step": training.state.step, **changes}])
@@ -103,18 +109,28 @@ def _check_text(run: Run, config: RunConfig, text: list[str] | None, accept_new_
 
 def _difference(run: Run, corpus: Corpus) -> tuple[str, str]:
     """The first file that differs, and how."""
-    before = tokens.read(run.tokens_folder).facts["sources"]
-    now = corpus.sources
+    kept = tokens.read(run.tokens_folder)
+    before, now = kept.facts["sources"], corpus.sources
     if len(before) != len(now):
         return corpus.name, f"{len(before)} files then, {len(now)} now"
     differing = [(old, new) for old, new in zip(before, now, strict=True) if old["sha256"] != new.sha256]
     if not differing:
         return corpus.name, "it is read with another encoding or normal form"
     old, new = differing[0]
-    sizes = (
-        f"{old['size']:,} bytes then, {new.size:,} now" if old["size"] != new.size else f"same size, {new.size:,} bytes"
-    )
-    return Path(new.name).name, f"{len(differing)} of {len(now)} files differ{'s' * (len(differing) == 1)}: {sizes}"
+    sizes = f"{old['size']:,} bytes then, {new.size:,} now" if old["size"] != new.size else "same size"
+    place = _first_difference(run, kept, corpus)
+    where = f"first at byte {place:,}, {sizes}" if place is not None else sizes
+    return Path(new.name).name, f"{len(differing)} of {len(now)} files differ{'s' * (len(differing) == 1)}: {where}"
+
+
+def _first_difference(run: Run, kept: tokens.Tokens, corpus: Corpus) -> int | None:
+    """The byte of the text at which the run's own copy and a text first differ; None where the copy is not in order."""
+    if len(corpus.documents) != 1 or run.config.text.split != "tail" or run.config.text.val:
+        return None
+    spelled = run.newest()[0].model_folder.tokenizer.token_bytes
+    then = b"".join(spelled[i] for part in (kept.train, kept.val) for i in part.tolist())
+    now = corpus.documents[0].text.encode()
+    return next((i for i, (a, b) in enumerate(zip(then, now, strict=False)) if a != b), min(len(then), len(now)))
 
 
 def _accept(run: Run, config: RunConfig, texts: list[str]) -> list[str]:

@@ -84,7 +84,9 @@ class Training:
         optimizers = build_optimizers(model, config.train)
         checkpoint.restore_moments(model, optimizers, saved.moments)
         self.dtype = getattr(torch, machine.dtype)
-        guard = Guard(config.train.on_nan, state.get("skipped", 0))
+        guard = Guard(
+            config.train.on_nan, math.log(config.model.vocab_size), state.get("skipped", 0), state.get("recent", [])
+        )
         forward = torch.compile(model) if machine.compile == "on" else model
         scale = state.get("learning_rate_scale", 1.0)
         self.state = TrainState(model, optimizers, forward, state["step"], guard, scale)
@@ -129,12 +131,16 @@ class Training:
         try:
             steps = self._steps()
             while True:
-                if self.report is not None and (self._evaluation_is_due() or self.saved_step != self.state.step):
-                    yield self._look_around(self.report)
-                if self.finished:
-                    return
-                self.report = next(steps)
-                self.val = None
+                try:
+                    if self.report is not None and (self._evaluation_is_due() or self.saved_step != self.state.step):
+                        yield self._look_around(self.report)
+                    if self.finished:
+                        return
+                    self.report = next(steps)
+                    self.val = None
+                except DivergedError as error:
+                    self._rewind(error)
+                    steps = self._steps()
         except GeneratorExit:
             if self.saved_step != self.state.step:
                 self._save(leaving=True)
@@ -145,19 +151,14 @@ class Training:
             self.run.close()
 
     def _steps(self) -> Iterator[StepReport]:
-        """Training steps; a diverged run goes back and on where its policy says so."""
+        """Training steps, and the time they take."""
         windows = Windows(self.text.train, self.config.model.block_size)
-        while True:
+        began = time.perf_counter()
+        for report in self._one_by_one(windows):
+            self._trained_seconds += time.perf_counter() - began
+            self._trained_tokens += report.tokens
+            yield report
             began = time.perf_counter()
-            try:
-                for report in self._one_by_one(windows):
-                    self._trained_seconds += time.perf_counter() - began
-                    self._trained_tokens += report.tokens
-                    yield report
-                    began = time.perf_counter()
-                return
-            except DivergedError as error:
-                self._rewind(error)
 
     def _one_by_one(self, windows: Windows) -> Iterator[StepReport]:
         model = self.state.model
@@ -166,6 +167,10 @@ class Training:
         return train(self.state, windows, self.config.train, self.dtype)
 
     def _rewind(self, error: DivergedError) -> None:
+        """Go back to the last good checkpoint with a lower learning rate, where that is the policy.
+
+        Raises: DivergedError   it is not, or it was tried too often
+        """
         saved, _ = self.run.newest()
         last_good = f"{error.message}. Nothing was overwritten; last good: step {saved.state['step']:,}"
         rewinds = self.rewinds + 1
@@ -240,17 +245,21 @@ class Training:
         step = self.state.step
         folder = self.run.checkpoint_folder(step)
         facts = {"step": step, "tokens": self.fingerprint, "tokenizer": self.tokenizer.sha256}
+        facts |= {"run": self.run.record["id"], "changes": self.run.record["changes"]}
         facts |= self.val or {"val_loss": None}
         description = card(self.config, self.text.facts, step, self.state.model.parameter_count, self.val)
         model, optimizers, unseen = self.state.model, self.state.optimizers, self.text.unseen
         try:
+            self.run.sync_reports()
             checkpoint.save(folder, model, self.tokenizer, optimizers, self._decisions(), unseen, description, facts)
         except MachineError as error:
             self._failed_saves += 1
             told = f"save at step {step:,} failed ({error.message}); step {self.saved_step:,} is intact"
             if self._failed_saves >= MOST_FAILED_SAVES or self.finished or leaving:
                 raise SaveError(told, f"mend that, then: inkwright resume {self.run.folder}") from None
-            self.warnings.append(told + "; it is tried again at the next one")
+            every = self.config.train.checkpoint_every
+            retry = min(self.config.train.steps, (step // every + 1) * every)
+            self.warnings.append(f"{told}; retry at {retry:,}")
             return None
         self._failed_saves, self.saved_step = 0, step
         try:
@@ -268,6 +277,7 @@ class Training:
             "best": self.best,
             "without_best": self.without_best,
             "skipped": self.state.guard.skipped,
+            "recent": self.state.guard.recent,
             "learning_rate_scale": self.state.learning_rate_scale,
             "rewinds": self.rewinds,
             "seconds": round(self.seconds, 3),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
+from inkwright import interrupt
 from inkwright.config import TextConfig
 from inkwright.errors import InkwrightError, TextError, UsageError
 from inkwright.text import reading
@@ -135,6 +136,7 @@ class _Shelf:
         if not texts:
             raise UsageError("which text?", f"a file, a folder, - for standard input, or one of {', '.join(named())}")
         for place in (place for text in texts for place in places(text, named())):
+            interrupt.check()
             try:
                 self._read(place)
             except InkwrightError as error:

@@ -16,9 +16,11 @@ import re
 import stat
 import sys
 import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
+from inkwright import interrupt
 from inkwright.errors import SettingError, TextError, quoted
 
 if sys.version_info >= (3, 14):
@@ -29,16 +31,41 @@ else:
 MEBIBYTE = 1024**2
 MAX_RATIO = 200  # a text that shrinks better than this is taken for a bomb
 RATIO_FREE_BYTES = 16 * MEBIBYTE  # below this nothing can swell enough to hurt
+PART_BYTES = 16 * MEBIBYTE
 PACKING_BYTES = MEBIBYTE  # more than any packer adds to a text that it cannot shrink
+UNPACKING_BYTES = 100 * MEBIBYTE  # memory that a packed file may ask for; xz -9 takes 65
 MAX_CONTROL_SHARE = 0.01
 CONTROLS = bytes((*range(9), 11, *range(14, 32), 127))  # all of C0 but \t \n \f \r, and DEL
 
-PACKED: dict[bytes, Any] = {
-    b"\x1f\x8b": gzip.open,
-    b"\xfd7zXZ\x00": lzma.open,
-    b"\x28\xb5\x2f\xfd": zstd.open,
+
+def _opened_with(opener: Any) -> Callable[[IO[bytes]], Iterator[bytes]]:
+    def chunks(packed: IO[bytes]) -> Iterator[bytes]:
+        with opener(packed) as file:
+            while chunk := file.read(MEBIBYTE):
+                yield chunk
+
+    return chunks
+
+
+def _xz_chunks(packed: IO[bytes]) -> Iterator[bytes]:
+    """What lzma.open reads, with a limit to the memory that the file may ask for."""
+    left = packed.read(MEBIBYTE)
+    while left:
+        unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=UNPACKING_BYTES)
+        while not unpacker.eof:
+            if unpacker.needs_input and not left:
+                raise EOFError
+            yield unpacker.decompress(left, MEBIBYTE)
+            left = packed.read(MEBIBYTE) if unpacker.needs_input else b""
+        left = (unpacker.unused_data or packed.read(MEBIBYTE)).lstrip(b"\0")  # streams may be padded
+
+
+PACKED: dict[bytes, Callable[[IO[bytes]], Iterator[bytes]]] = {
+    b"\x1f\x8b": _opened_with(gzip.open),
+    b"\xfd7zXZ\x00": _xz_chunks,
+    b"\x28\xb5\x2f\xfd": _opened_with(zstd.open),
 }
-"""The first bytes of a packed file, and what reads it."""
+"""The first bytes of a packed file, and what unpacks it, a mebibyte at a time."""
 
 ARCHIVES = {
     b"PK\x03\x04": "zip",
@@ -98,7 +125,7 @@ def read_file(path: str | os.PathLike[str], name: str, allowance: Allowance) -> 
                 raise _not_regular(name)
             if before.st_size > allowance.left + PACKING_BYTES:
                 raise allowance.exceeded(name)
-            data = file.read(before.st_size + 1)
+            data = _read(file, before.st_size + 1)
             after = os.fstat(file.fileno())
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise cannot_read(name, error) from None
@@ -118,12 +145,22 @@ def read_stdin(name: str, allowance: Allowance) -> Raw:
         raise TextError("- reads standard input, and nothing is piped into it", "cat input.txt | inkwright train -")
     data = bytearray()
     while chunk := sys.stdin.buffer.read(MEBIBYTE):
+        interrupt.check()
         data += chunk
         if len(data) > allowance.left + PACKING_BYTES:
             raise allowance.exceeded(name)
     if not data:
         raise TextError("standard input is empty (0 characters); training needs at least 100")
     return unpacked(data, name, allowance)
+
+
+def _read(file: IO[bytes], size: int) -> bytes | bytearray:
+    """At most `size` bytes, in parts, so that a stop can be asked for in between."""
+    data = bytearray()
+    while len(data) < size and (chunk := file.read(min(PART_BYTES, size - len(data)))):
+        interrupt.check()
+        data += chunk
+    return data
 
 
 def cannot_read(name: str, error: Exception) -> TextError:
@@ -159,27 +196,30 @@ def unpack(data: bytes | bytearray, name: str, allowance: Allowance) -> bytes | 
 
     Raises: TextError   damaged, grown past --max-bytes or past 200 times its size, packed twice, an archive
     """
-    opener = _opener(data)
-    if opener is None:
+    chunks = _unpacker(data)
+    if chunks is None:
         _refuse_archive(data, name)
         return data
     content = bytearray()
     try:
-        with opener(io.BytesIO(data)) as file:
-            while chunk := file.read(MEBIBYTE):
-                content += chunk
-                _refuse_bomb(len(content), len(data), name, allowance)
+        for chunk in chunks(io.BytesIO(data)):
+            interrupt.check()
+            content += chunk
+            _refuse_bomb(len(content), len(data), name, allowance)
     except (EOFError, OSError, zlib.error, lzma.LZMAError, zstd.ZstdError) as error:
+        if "emory" in str(error):
+            most = f"more than {UNPACKING_BYTES // MEBIBYTE} MiB of memory"
+            raise TextError(f"{name} asks for {most} to be unpacked", "unpack it by hand") from None
         what = "cut off" if isinstance(error, EOFError) else "damaged"
         raise TextError(f"{name} is {what}: it cannot be unpacked to its end", "download or copy it again") from None
-    if _opener(content) is not None:
+    if _unpacker(content) is not None:
         raise TextError(f"{name} is packed twice; only one layer is opened", "unpack it once by hand")
     _refuse_archive(content, name)
     return content
 
 
-def _opener(data: bytes | bytearray) -> Any:
-    return next((opener for magic, opener in PACKED.items() if data.startswith(magic)), None)
+def _unpacker(data: bytes | bytearray) -> Callable[[IO[bytes]], Iterator[bytes]] | None:
+    return next((chunks for magic, chunks in PACKED.items() if data.startswith(magic)), None)
 
 
 def _refuse_bomb(size: int, packed_size: int, name: str, allowance: Allowance) -> None:

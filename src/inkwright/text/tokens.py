@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from inkwright import interrupt, storage
+from inkwright.errors import DamagedError
 from inkwright.text.corpus import Corpus, Piece, Split
 from inkwright.text.tokenizer import Tokenizer
 
@@ -87,7 +88,10 @@ def read(folder: Path) -> Tokens:
     Raises: DamagedError
     """
     facts = storage.verify(folder)
-    train, val = (np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ("train", "val"))
+    try:
+        train, val = (np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ("train", "val"))
+    except ValueError:  # its manifest was made to fit by hand
+        raise DamagedError(f"{folder.name} is damaged (its arrays are not arrays of numbers)") from None
     return Tokens(train, val, facts)
 
 

@@ -9,12 +9,12 @@ from inkwright import config as configs
 from inkwright import interrupt
 from inkwright.app.cli.console import Output
 from inkwright.app.cli.flags import STDIN, Flags, gather
-from inkwright.errors import SettingError
+from inkwright.errors import SettingError, UsageError
 
 
 def train(
     *texts: str,
-    run: Path | None = None,
+    run: str | None = None,
     preset: str | None = None,
     config: str | None = None,
     from_: Annotated[Path | None, Parameter(name="--from")] = None,
@@ -39,6 +39,8 @@ def train(
         Write JSON lines to stdout, all else to stderr.
     """
     out = Output(json)
+    if run == "":
+        raise UsageError("--run must be the name of a folder (got nothing)", "leave it out: runs/NAME-OF-THE-TEXT")
     given = gather(flags, config)
     preset = preset or given.preset
     sources = [("-" if text == STDIN else text) for text in texts] or list(given.texts) or ["pydocs"]
@@ -51,7 +53,7 @@ def train(
     from inkwright.session.training import Training
 
     with interrupt.listening():
-        prepared = prepare(sources, run, resolved, set(given.settings), from_)
+        prepared = prepare(sources, Path(run) if run else None, resolved, set(given.settings), from_)
         training = Training(prepared.run)
         announce(training, prepared.notes, out)
         return watch(training, out)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from contextlib import closing
+from itertools import takewhile
 
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -10,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from inkwright import interrupt
 from inkwright.app.cli.console import Output, duration
 from inkwright.app.cli.scale import judgement, rows
+from inkwright.language_model import LanguageModel
 from inkwright.run.card import describe, figures
 from inkwright.run.folder import best_checkpoint
 from inkwright.session import training as sessions
@@ -119,7 +121,7 @@ class Bar:
         self.bar.update(self.task, completed=now.step, figures=figures)
         every = self.training.config.train.sample_every
         if self.lines and every and now.step % every == 0 and now.step < now.steps:
-            self.out.say(indented(now.lm.generate(max_new_tokens=SAMPLE_TOKENS)))
+            self.out.say(indented(written(now.lm)))
 
 
 def _conclude(training: Training, out: Output, stopped: int) -> None:
@@ -147,9 +149,14 @@ def _conclude(training: Training, out: Output, stopped: int) -> None:
             out.row("", judgement(facts["val_loss"], run.record["baseline"]))
     out.row("saved", str(path))
     out.say()
-    out.say(indented(training.lm.generate(max_new_tokens=SAMPLE_TOKENS)))
+    out.say(indented(written(training.lm)))
     out.say()
     out.row("next", f'inkwright sample {run.folder} --prompt "..."')
+
+
+def written(lm: LanguageModel) -> str:
+    """A sample; it ends early where a stop was asked for."""
+    return "".join(takewhile(lambda _: not interrupt.requested(), lm.stream(max_new_tokens=SAMPLE_TOKENS)))
 
 
 def indented(text: str) -> str:
