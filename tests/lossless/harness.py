@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+os.environ.setdefault("GOMP_SPINCOUNT", "300")  # before torch: what the command line does too
+
 import torch
 
 from inkwright import config as configs
@@ -23,6 +25,7 @@ from inkwright.run.folder import Run, checkpoint_folders
 from inkwright.session.prepare import prepare
 from inkwright.session.resuming import reopen
 from inkwright.session.training import Training
+from inkwright.train.optimizer import build_optimizers
 
 PATIENCE = 120.0  # seconds for a child to do anything at all
 MICRO = dict(
@@ -33,6 +36,7 @@ MICRO = dict(
 TINY = MICRO | dict(n_layer=1, n_embd=8, batch_size=2, block_size=8)
 
 torch.set_num_threads(1)  # before any fork: a pool of threads does not live on in the child
+build_optimizers(torch.nn.Linear(1, 1), configs.TrainConfig())  # loads half of torch: once here, not in every child
 
 T = TypeVar("T")
 
@@ -91,7 +95,7 @@ def fork(work: Callable[[], object], log: Path) -> int:
         return pid
     code = 1
     try:
-        sys.stdout = sys.stderr = open(log, "a", encoding="utf-8", buffering=1)
+        sys.stdout = sys.stderr = open(log, "a", encoding="utf-8", buffering=1)  # noqa: SIM115
         interrupt._received.clear()
         result = work()
         code = result if isinstance(result, int) else 0

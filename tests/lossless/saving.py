@@ -19,10 +19,32 @@ from inkwright.run.folder import Run, checkpoint_folders, read_model, step_of
 from inkwright.session.training import Training
 from inkwright.text import tokens
 from tests.lossless.disks import (
-    ERRORS, Failing, Folder, Full, Killing, Remembering, Watched, after_power_loss, lay_out, of, play,
+    ERRORS,
+    Failing,
+    Folder,
+    Full,
+    Killing,
+    Remembering,
+    Watched,
+    after_power_loss,
+    lay_out,
+    of,
+    play,
 )  # fmt: skip
 from tests.lossless.harness import (
-    TINY, Tally, begin, book, finish, fork, go_on, kill, no_leftovers, read_log, run_through, snapshot, swapped,
+    TINY,
+    Tally,
+    begin,
+    book,
+    finish,
+    fork,
+    go_on,
+    kill,
+    no_leftovers,
+    read_log,
+    run_through,
+    snapshot,
+    swapped,
 )  # fmt: skip
 
 

@@ -229,6 +229,7 @@ def blocks(text: str) -> Iterator[str]:
     """The text in pieces of about a million characters, each the end of a line: for work that copies what it reads."""
     start = 0
     while start < len(text):
+        interrupt.check()
         end = text.find("\n", start + BLOCK_CHARACTERS - 1) + 1 or len(text)
         yield text[start:end]
         start = end

@@ -11,6 +11,7 @@ import numpy as np
 import tokenizers
 from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
 
+from inkwright import interrupt
 from inkwright.config import TextConfig
 from inkwright.errors import ModelError, TextError, quoted
 
@@ -103,7 +104,11 @@ class Tokenizer:
         if self.kind == "bpe":
             parts = self.backend.encode_batch_fast(list(_word_chunks(text)), add_special_tokens=False)
             return np.concatenate([np.array(part.ids, self.dtype) for part in parts] or [np.empty(0, self.dtype)])
-        chunks = [self._encode_characters(text[i : i + CHUNK]) for i in range(0, len(text), CHUNK)]
+        chunks: list[np.ndarray] = []
+        for start in range(0, len(text), CHUNK):
+            if start:  # a prompt is short, and read where nothing waits for the stop
+                interrupt.check()
+            chunks.append(self._encode_characters(text[start : start + CHUNK]))
         return np.concatenate(chunks or [np.empty(0, self.dtype)])
 
     def unknown(self, text: str) -> list[str]:
