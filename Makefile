@@ -1,5 +1,6 @@
 # make demo    install, train about a minute on the text that every Python carries, print a sample
 # make test    install, run the tests
+# make soak    kill, fill, flip and starve it for an hour, and print a table; MINUTES=5 for a taste
 # make check   format, lint, types and the fast tests: before every commit
 # make notebooks   the lessons as notebooks for Jupyter, beside their sources
 #
@@ -9,10 +10,11 @@ PYTHON ?= python3
 VENV ?= .venv
 PIP_ARGS ?=
 WORKERS ?= 2
+MINUTES ?= 60
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) --constraint constraints.txt
 
-.PHONY: demo test test-slow check lint format notebooks clean
+.PHONY: demo test test-slow soak check lint format notebooks clean
 
 demo: $(VENV)/.core
 	rm -rf runs/demo
@@ -24,6 +26,9 @@ test: $(VENV)/.test
 
 test-slow: $(VENV)/.oracles
 	$(BIN)/python -m pytest -n $(WORKERS) -m slow
+
+soak: $(VENV)/.test
+	$(BIN)/python -m tests.lossless.soak --minutes $(MINUTES)
 
 check: lint
 	$(BIN)/python -m pytest -n $(WORKERS) -q -m "not slow and not long"

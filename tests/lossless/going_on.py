@@ -311,7 +311,7 @@ def _at_once(open_run: Callable[[], Training], count: int, log: Path) -> list[in
     os.write(opener, b"x" * count)
     os.read(told, 1)
     began, codes, left = time.monotonic(), [], list(pids)
-    while len(left) > 1 and time.monotonic() - began < 20:
+    while len(left) > 1 and time.monotonic() - began < 10:
         for pid in list(left):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
@@ -431,10 +431,9 @@ def thread_counts(place: Path, tally: Tally) -> None:
         with tally.trial(f"{threads} threads"):
             twice = [place / f"{threads}{twin}" for twin in "ab"]
             for run in twice:
-                work = lambda run=run, threads=threads: run_through(
-                    begin(text, run, threads=threads, steps=200, optimizer="adamw")
-                )  # noqa: E731
-                assert finish(fork(work, log), PATIENCE * 3)[0] == 0, log.read_text()
+                asked = dict(threads=threads, steps=200, optimizer="adamw")
+                pid = fork(lambda run=run, asked=asked: run_through(begin(text, run, **asked)), log)
+                assert finish(pid, PATIENCE * 3)[0] == 0, log.read_text()
             assert essence(twice[0]) == essence(twice[1]), "the same number of threads, other bits"
             ends[threads] = essence(twice[0])
             losses = [Run.open(place / f"{n}a").reports()[-1]["val_loss"] for n in ends]

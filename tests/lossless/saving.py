@@ -25,6 +25,7 @@ from tests.lossless.disks import (
     Full,
     Killing,
     Remembering,
+    Step,
     Watched,
     after_power_loss,
     lay_out,
@@ -210,6 +211,8 @@ def _power_lost_in(place: Path, tally: Tally, what: str) -> None:
                 announced.append((len(remembering.log), step))
             training.run.close()
     assert isinstance(start, Folder)
+    with tally.trial(f"{what}: the order of writes"):
+        _require_order_of(remembering.log)
     done = 0
     for calls in range(len(remembering.log) + 1):
         play(start, top, remembering.log[done:calls])
@@ -223,6 +226,14 @@ def _power_lost_in(place: Path, tally: Tally, what: str) -> None:
             with tally.trial(f"{what}: power lost after call {calls} ({last[0]} {last[1:2]})"):
                 lay_out(state, place / "after")
                 _require_loads(place / "after" / "runs" / "book", least, most)
+
+
+def _require_order_of(log: list[Step]) -> None:
+    """Of each folder that is published, the manifest is the last file that is made."""
+    for i, step in enumerate(log):
+        made = [one[1].name for one in log[:i] if one[0] == "create" and one[1].parent == step[1]]
+        if step[0] == "rename" and made:
+            assert made[-1] == storage.MANIFEST, f"made in this order: {made}"
 
 
 def _require_loads(run: Path, least: int | None, most: int) -> None:

@@ -7,11 +7,12 @@ from typing import Any
 
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from torch.optim import Optimizer
 
 from inkwright import storage
-from inkwright.errors import DivergedError, ModelError
+from inkwright.errors import DamagedError, DivergedError, ModelError
 from inkwright.model import LogitModel
 from inkwright.run import model_folder
 from inkwright.run.model_folder import ModelFolder
@@ -75,8 +76,11 @@ def read(folder: Path) -> Checkpoint:
         raise ModelError(
             f"{folder} is a model, not a checkpoint that training can go on from", "train --from it instead"
         )
-    moments = safetensors.torch.load(storage.read_verified(folder, whole.facts, "optimizer.safetensors"))
-    return Checkpoint(whole, moments, json.loads(storage.read_verified(folder, whole.facts, "state.json")))
+    try:
+        moments = safetensors.torch.load(storage.read_verified(folder, whole.facts, "optimizer.safetensors"))
+        return Checkpoint(whole, moments, json.loads(storage.read_verified(folder, whole.facts, "state.json")))
+    except (SafetensorError, ValueError, RecursionError):  # its manifest was made to fit by hand
+        raise DamagedError(f"{folder.name} is damaged (its moments or its state are none)") from None
 
 
 def optimizer_moments(model: LogitModel, optimizers: list[Optimizer]) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ from inkwright.run.checkpoint import Checkpoint
 from inkwright.run.folder import Run
 from inkwright.text import tokens
 from inkwright.text.windows import Windows
-from inkwright.train.device import decide
+from inkwright.train import device
 from inkwright.train.guard import Guard
 from inkwright.train.loop import StepReport, TrainState, count, train
 from inkwright.train.loss import evaluate
@@ -79,7 +79,7 @@ class Training:
 
     def _restore(self, saved: Checkpoint) -> None:
         config, state = self.config, saved.state
-        machine = decide(config.machine, saved.model_folder.model, config.train)
+        machine = device.decide(config.machine, saved.model_folder.model, config.train)
         model = saved.model_folder.model.to(machine.device)
         optimizers = build_optimizers(model, config.train)
         checkpoint.restore_moments(model, optimizers, saved.moments)
@@ -126,7 +126,7 @@ class Training:
     def __iter__(self) -> Generator[Progress]:
         """A progress for each step. Leaving the loop saves the step it was left at.
 
-        Raises: DivergedError; SaveError   three saves in a row failed
+        Raises: DivergedError; SaveError   three saves in a row failed; MachineError   out of memory
         """
         try:
             steps = self._steps()
@@ -147,6 +147,11 @@ class Training:
             raise
         except interrupt.Interrupted:
             self._save(leaving=True)
+        except (MemoryError, RuntimeError) as error:
+            if not device.is_out_of_memory(error):
+                raise
+            there_is = f"and the system gives no more; last good: step {self.saved_step:,}"
+            raise device.too_large(self.config.model, self.config.train, there_is) from None
         finally:
             self.run.close()
 

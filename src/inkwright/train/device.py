@@ -62,16 +62,28 @@ def require_memory(config: ModelConfig, train: TrainConfig, device: torch.device
 
     Raises: MachineError   names what is needed and what is free
     """
-    parameters = parameter_estimate(config)
+    needed = parameter_estimate(config) * BYTES_PER_PARAMETER + activation_bytes(config, train)
+    if needed > (free := free_memory(device)):
+        raise too_large(config, train, f"{free / 1e9:,.1f} GB free")
+
+
+def too_large(config: ModelConfig, train: TrainConfig, there_is: str) -> MachineError:
+    """The error for a training that does not fit: what it needs, what there is, what to lower."""
+    parameters, windows = parameter_estimate(config), train.micro_batch_size or train.batch_size
     needed = parameters * BYTES_PER_PARAMETER + activation_bytes(config, train)
-    free = free_memory(device)
-    if needed > free:
-        raise MachineError(
-            f"about {needed / 1e9:,.1f} GB needed ({_short(parameters)} parameters x {BYTES_PER_PARAMETER} bytes, "
-            f"and the activations of {train.micro_batch_size or train.batch_size} windows), {free / 1e9:,.1f} GB free",
-            f"--n-layer {max(1, config.n_layer // 2)}, --n-embd {max(config.n_head * 2, config.n_embd // 2)}, "
-            f"or --micro-batch-size {max(1, (train.micro_batch_size or train.batch_size) // 4)}",
-        )
+    return MachineError(
+        f"about {needed / 1e9:,.1f} GB needed ({_short(parameters)} parameters x {BYTES_PER_PARAMETER} bytes, "
+        f"and the activations of {windows} windows), {there_is}",
+        f"--n-layer {max(1, config.n_layer // 2)}, --n-embd {max(config.n_head * 2, config.n_embd // 2)}, "
+        f"or --micro-batch-size {max(1, windows // 4)}",
+    )
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether the system, or a GPU, refused to give memory."""
+    told = ("can't allocate memory", "bad_alloc", "not enough memory")
+    kinds = (MemoryError, torch.OutOfMemoryError)
+    return isinstance(error, kinds) or (isinstance(error, RuntimeError) and any(words in str(error) for words in told))
 
 
 def parameter_estimate(config: ModelConfig) -> int:
