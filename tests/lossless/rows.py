@@ -26,7 +26,7 @@ ZOO = inputs.tests_named("tests/app/test_bad_inputs.py", "-k", "a_text_that_is_o
 FOLDERS = inputs.tests_named("tests/text/test_corpus.py", "-k", "link or regular")
 
 ROWS = [
-    Row("T1", "killed anywhere: the same weights as the unbroken run", 120, 900, going_on.killed_anywhere, 8),
+    Row("T1", "killed anywhere: the same weights as the unbroken run", 60, 900, going_on.killed_anywhere, 8),
     Row("T1 command", "the same with the real command", 0, 100, going_on.command_killed, 10),
     Row("T2", "killed while saving, or after any call of a save", 100, 1000, saving.killed_while_saving, 4),
     Row("T3", "power lost after any call: old or new loads", 1500, 200_000, saving.power_lost, 12),
@@ -36,10 +36,10 @@ ROWS = [
     Row("T6", "disk full at byte k", 20, 500, saving.full_disks, 3),
     Row("T7", "the n-th call to the disk fails", 76, 10**9, saving.failing_calls, 2),
     Row("T8", "the folder is taken away or read-only", 5, 60, saving.taken_away, 2),
-    Row("T9", "a signal at any time: saved, 130 or 143", 25, 500, going_on.stopped_by_a_signal, 12),
+    Row("T9", "a signal at any time: saved, 130 or 143", 15, 500, going_on.stopped_by_a_signal, 12),
     Row("T10", "several trainings at once: one writer", 20, 200, going_on.one_writer, 2),
     Row("T11", "another text or shape is refused", 15, 150, going_on.changed_texts, 1),
-    Row("T12", "gone on with from any step: bit-identical", 12, 118, going_on.exact_resume, 4),
+    Row("T12", "gone on with from any step: bit-identical", 8, 118, going_on.exact_resume, 4),
     Row("T13", "thread counts", 2, 4, going_on.thread_counts, 2),
     Row("T15", "nan and inf never reach a checkpoint", 27, 600, going_on.poisoned, 4),
     Row("T16", "a wild learning rate leaves the best as it was", 3, 21, going_on.wild_learning_rates, 1),
