@@ -313,11 +313,11 @@ def read_record(path: Path) -> dict[str, Any]:
         newer = facts["format"] > FORMAT
     except (ValueError, KeyError, TypeError, RecursionError):
         raise DamagedError(f"{place} is damaged ({path.name}: not as written)") from None
+    if not whole:
+        raise DamagedError(f"{place} is damaged ({path.name}: not as written)")
     if newer:
         written = f"version {quoted(facts.get('version', '?'))} (format {facts['format']})"
         raise DamagedError(f"{place} was written by {written}; this version reads up to {FORMAT}", "upgrade inkwright")
-    if not whole:
-        raise DamagedError(f"{place} is damaged ({path.name}: not as written)")
     return facts
 
 
