@@ -22,6 +22,7 @@ from pathlib import Path
 
 FULL_MINUTES = 60.0
 RESERVE_SECONDS = 60.0  # that a row may need to come to its end after its time is up
+LEAST_SECONDS = 20.0  # of a row, of which torch takes some to load
 SHARE_OF_ROWS = 0.85  # of the time; the planted defects take the rest
 
 
@@ -92,7 +93,7 @@ def everything(minutes: float, only: list[str], workers: int, seed: int) -> int:
     until = began + minutes * 60
     rows = sorted((row for row in ROWS if not only or row.name in only), key=lambda row: -row.minutes)
     share = minutes * workers * SHARE_OF_ROWS / max(1.0, sum(row.minutes for row in rows))  # no row starves another
-    seconds = {row.name: 60 * row.minutes * share for row in rows}
+    seconds = {row.name: max(LEAST_SECONDS, 60 * row.minutes * share) for row in rows}
     defects = [name for name in VARIANTS if name in only or "defects" in only or (not only and minutes >= 10)]
     names = [*seconds, *defects]
     print(
@@ -105,7 +106,7 @@ def everything(minutes: float, only: list[str], workers: int, seed: int) -> int:
         while names or running:
             while names and len(running) < workers:
                 name = names.pop(0)
-                end_at = min(until, time.time() + seconds.get(name, minutes * 60))
+                end_at = time.time() + seconds.get(name, minutes * 60)
                 running[name] = start(name, place, minutes, end_at, seed), time.time()
             for name, (child, since) in list(running.items()):
                 late = time.time() > until + 3 * RESERVE_SECONDS
@@ -153,7 +154,7 @@ def conclude(name: str, child: "subprocess.Popen[str]", seconds: float, late: bo
         return 1
     result = json.loads(lines[-1][7:])
     trials, failed = result["trials"], result["failed"]
-    bound = f"{300 / trials:.2g} %" if trials and not failed else "-"
+    bound = f"{300 / trials:.2g} %" if trials > 3 and not failed else "-"
     notes = "; ".join(result["notes"]) or ("not tried" if not trials else "")
     print(f"{name:<24}{trials:>9,}{failed:>8,}{bound:>12}{seconds:>9.0f}  {notes}", flush=True)
     for failure in result["failures"]:
