@@ -36,10 +36,9 @@ def announce(training: Training, notes: Sequence[Note], out: Output) -> None:
     per_step = config.train.batch_size * config.model.block_size
     epochs = config.train.steps * per_step / train["tokens"]
     size = f"{config.train.batch_size} x {config.model.block_size} tokens"
-    steps = (
-        "1 step: it reads the text once" if counts else f"{config.train.steps:,} step{'s' * (config.train.steps != 1)} of {size} ({epochs:.1f} epochs)"
-    )
-    out.row("training", steps)
+    steps = config.train.steps
+    plan = f"{steps:,} step{'s' * (steps != 1)} of {size} ({epochs:.1f} epochs)"
+    out.row("training", "1 step: it reads the text once" if counts else plan)
     machine = config.machine
     compiled = ", compiled" if machine.compile == "on" else ""
     out.row(
