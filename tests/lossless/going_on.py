@@ -200,7 +200,7 @@ def _judge_growth(tally: Tally, samples: list[tuple[float, float, int]]) -> None
 
 def stopped_by_a_signal(place: Path, tally: Tally) -> None:
     """T9. SIGINT or SIGTERM at any time, in preparation, steps, evaluations, samples, saves: exit 130 or 143, saved."""
-    text, large = book(place), book(place, "large.txt", 3_000_000)
+    text, large = book(place), book(place, "large.txt", 1_000_000)
     plan = TINY | dict(steps=10**6, eval_every=5, checkpoint_every=4, report_every=1, sample_every=5)
     phases: dict[str, tuple[list[object], float]] = {
         "any": ([text, *_flags(**plan)], 0.8),

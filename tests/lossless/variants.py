@@ -162,7 +162,8 @@ def _deleted_first() -> contextlib.AbstractContextManager[None]:
 
 
 def _links_followed() -> contextlib.AbstractContextManager[None]:
-    return swapped(storage, "_read_regular", lambda path: path.read_bytes())
+    real = storage._read_regular
+    return swapped(storage, "_read_regular", lambda path: real(path.resolve() if path.exists() else path))
 
 
 def _characters_dropped() -> contextlib.AbstractContextManager[None]:

@@ -19,6 +19,7 @@ from inkwright.text.tokenizer import Tokenizer
 from inkwright.text.windows import Windows
 
 MOST_TOKENS = 10_000_000  # of a training text that are counted: the last ones
+PART_BYTES = 250_000
 MOST_BYTES = 8_000_000  # of it that a packer sees before what it is judged on
 
 Line = dict[str, Any]
@@ -51,8 +52,8 @@ def baseline(
         ("unigram", nats[1], 1),
         ("bigram", nats[2], 2),
         ("ngram", nats[order], order),
-        ("gzip", _packed_nats(before, judged, zlib.compress), None),
-        ("xz", _packed_nats(before, judged, lzma.compress), None),
+        ("gzip", _packed_nats(before, judged, zlib.compressobj), None),
+        ("xz", _packed_nats(before, judged, lzma.LZMACompressor), None),
     ]
     per_char = math.log(2) * characters
     return [
@@ -74,7 +75,15 @@ def ngram_nats(
     return total
 
 
-def _packed_nats(before: bytes, judged: bytes, pack: Callable[[bytes], bytes]) -> float:
+def _packed_nats(before: bytes, judged: bytes, packer: Callable[[], Any]) -> float:
     """What a packer that has just packed `before` adds for `judged`, nats."""
-    interrupt.check()
-    return (len(pack(before + judged)) - len(pack(before))) * 8 * math.log(2)
+    return (_packed_bytes(before + judged, packer()) - _packed_bytes(before, packer())) * 8 * math.log(2)
+
+
+def _packed_bytes(raw: bytes, packer: Any) -> int:
+    """Packing is slow: in parts, so that a stop can be asked for in between."""
+    size = 0
+    for start in range(0, len(raw), PART_BYTES):
+        interrupt.check()
+        size += len(packer.compress(raw[start : start + PART_BYTES]))
+    return size + len(packer.flush())
