@@ -92,88 +92,68 @@ def _flags(**settings: object) -> list[str]:
     return [word for name, value in settings.items() for word in ("--" + name.replace("_", "-"), str(value))]
 
 
-def command_killed(place: Path, tally: Tally, life_seconds: float = 0.0) -> None:
+LONG = MICRO | dict(steps=400, checkpoint_every=20, eval_every=100)
+
+
+def command_killed(place: Path, tally: Tally) -> None:
     """T1 with the real command: `train` once, then `resume RUN` and nothing else, each killed at a random moment."""
     text = book(place)
-    asked = MICRO | dict(steps=400, checkpoint_every=20, eval_every=100)
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-
-    def call(*words: object) -> subprocess.Popen[bytes]:
-        command = [*COMMAND, *map(str, words)]
-        return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-
-    def whole_run(folder: Path, *more: object) -> float:
-        began = time.monotonic()
-        done = call("train", text, "--run", folder, *_flags(**asked), *more)
-        assert done.wait(PATIENCE * 10) == 0, done.stdout and done.stdout.read()
-        return time.monotonic() - began
-
-    whole_run(place / "a", "--steps", 1)
-    seconds, runs = whole_run(place / "whole"), 0
-    if life_seconds:
-        tally.note(f"a kill every {life_seconds:.0f} s")
-        asked["steps"] = 10**6
+    began = time.monotonic()
+    _to_the_end(place / "whole", text, LONG)
+    seconds, runs = time.monotonic() - began, 0
     while tally.more():
         runs += 1
         run, kills = place / f"run{runs}", min(tally.random.randint(3, MOST_KILLS), tally.wanted - tally.trials)
         for number in range(kills):
             with tally.trial(f"run {runs}, kill {number + 1}"):
-                begun = (run / "run.json").exists()
-                child = call("resume", run) if begun else call("train", text, "--run", run, *_flags(**asked))
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    child.wait(life_seconds or tally.random.uniform(0.3, 1.0) * seconds)
-                child.kill()
-                said = child.communicate()[0].decode()
-                assert "Traceback" not in said and child.returncode in (0, -signal.SIGKILL), said
-                if (run / "run.json").exists():
-                    assert Run.open(run).newest()[0].state["step"] >= 0
-        if life_seconds:
-            _compare_where_it_stands(tally, place, text, run, runs)
-        else:
-            with _same(tally, f"run {runs} after {kills} kills"):
-                words = (
-                    ["resume", run] if (run / "run.json").exists() else ["train", text, "--run", run, *_flags(**asked)]
-                )
-                child = call(*words)
-                said = child.communicate(timeout=PATIENCE * 10)[0].decode()
-                assert child.returncode == 0, said
-                assert essence(run) == essence(place / "whole")
+                _one_life(run, text, LONG, tally.random.uniform(0.3, 1.0) * seconds)
+        with _same(tally, f"run {runs} after {kills} kills"):
+            _to_the_end(run, text, LONG)
+            assert essence(run) == essence(place / "whole")
         shutil.rmtree(run, ignore_errors=True)
+    tally.note(f"{runs} runs")
 
 
-def _compare_where_it_stands(tally: Tally, place: Path, text: Path, run: Path, number: int) -> None:
-    """A run without an end: as far as its newest checkpoint it is the unbroken one."""
-    with _same(tally, f"run {number}"):
-        saved, _ = Run.open(run).newest()
-        step = saved.state["step"]
-        twin = place / f"twin{number}"
-        asked = MICRO | dict(steps=10**6, checkpoint_every=20, eval_every=100)
-        run_through(begin(text, twin, **asked), until=max(1, step))
-        mine, other = ({n: t for n, t in read_checkpoint(folder, step).items()} for folder in (run, twin))
-        assert mine.keys() == other.keys() and all(torch.equal(mine[n], other[n]) for n in mine), f"step {step} differs"
-        shutil.rmtree(twin)
+def _command(run: Path, text: Path, asked: dict[str, object]) -> "subprocess.Popen[bytes]":
+    """What a person types next: resume, and only where nothing was written down yet, train."""
+    words = ["resume", run] if (run / "run.json").exists() else ["train", text, "--run", run, *_flags(**asked)]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([*COMMAND, *map(str, words)], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
-def read_checkpoint(run: Path, step: int) -> dict[str, torch.Tensor]:
-    """Every tensor of one."""
-    folder = run / "checkpoints" / f"step-{step:08d}"
-    names = ("model.safetensors", "optimizer.safetensors")
-    return {f"{name} {key}": t for name in names for key, t in safetensors.torch.load_file(folder / name).items()}
+def _to_the_end(run: Path, text: Path, asked: dict[str, object]) -> None:
+    child = _command(run, text, asked)
+    said = child.communicate(timeout=PATIENCE * 10)[0].decode()
+    assert child.returncode == 0, said
+
+
+def _one_life(run: Path, text: Path, asked: dict[str, object], seconds: float) -> None:
+    """The command, killed after some seconds if it has not ended; what it left can be loaded."""
+    child = _command(run, text, asked)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(seconds)
+    child.kill()
+    said = child.communicate()[0].decode()
+    assert "Traceback" not in said and child.returncode in (0, -signal.SIGKILL), said
+    if (run / "run.json").exists():
+        assert Run.open(run).newest()[0].state["step"] >= 0
 
 
 def steady_kills(place: Path, tally: Tally) -> None:
-    """T21. A kill every ten seconds for as long as there is time; and a run beside it whose memory does not grow."""
-    text, log = book(place), place / "log"
-    asked = dict(steps=10**7, checkpoint_every=100, eval_every=500, report_every=100)
-    pid = fork(lambda: run_through(begin(text, place / "long", **asked)), log)
+    """T21. A run killed every ten seconds for as long as there is time; beside it one that is not, and does not grow."""
+    text, log, run, whole = book(place), place / "log", place / "killed", place / "whole"
+    asked = LONG | dict(steps=10**6, report_every=10)
+    pid = fork(lambda: run_through(begin(text, whole, **asked)), log)
+    samples: list[tuple[float, float, int]] = []
     try:
-        samples: list[tuple[float, float, int]] = []
         while tally.more():
-            slice_ = Tally(1, seed=tally.trials)
-            command_killed(place, slice_, life_seconds=10.0)
-            tally.trials += slice_.trials
-            tally.failures += slice_.failures
+            with tally.trial(f"kill {tally.trials + 1}"):
+                _one_life(run, text, asked, seconds=10.0)
             samples.append((time.monotonic(), _resident_mebibytes(pid), len(os.listdir(f"/proc/{pid}/fd"))))
+        with _same(tally, "every figure of the killed run is the unbroken one's"):
+            mine, other = ([{**line, "seconds": 0} for line in Run.open(r).reports()] for r in (run, whole))
+            assert len(mine) <= len(other) and mine == other[: len(mine)]
+            tally.note(f"equal as far as step {mine[-1]['step']:,}")
     finally:
         kill(pid)
     _judge_growth(tally, samples[len(samples) // 3 :])

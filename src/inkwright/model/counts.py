@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from inkwright import interrupt
 from inkwright.config import ModelConfig
 from inkwright.errors import ModelError
 from inkwright.model.base import LogitModel
@@ -57,7 +58,10 @@ class Counts(LogitModel):
         """Nothing is known before counting."""
 
     def count(self, ids: np.ndarray) -> None:
-        """Count the grams of a text, (N,) ids."""
+        """Count the grams of a text, (N,) ids.
+
+        Raises: Interrupted   a stop was asked for on the way
+        """
         for k, (grams, counts) in enumerate(count_grams(ids, self.order, self.config.vocab_size), start=1):
             self._buffers[f"grams_{k}"] = torch.from_numpy(grams).to(self.device)
             self._buffers[f"counts_{k}"] = torch.from_numpy(counts).to(self.device)
@@ -194,6 +198,7 @@ class Counts(LogitModel):
         V, contexts = self.config.vocab_size, 1
         tails = torch.zeros(len(self._grams(1)), dtype=torch.int64, device=self.device)
         for k in range(1, self.order + 1):  # tails: of each gram, the place of all but its first token in grams_(k-1)
+            interrupt.check()
             context = self._grams(k) // V
             seen = follows = _table(self.get_buffer(f"counts_{k}"), context, contexts)
             if k < self.order:
@@ -250,6 +255,7 @@ def count_grams(ids: np.ndarray, order: int, vocab_size: int) -> Iterator[tuple[
     new[:1] = True
     place = np.zeros(N, np.int64)
     for k in range(1, order + 1):
+        interrupt.check()
         over = np.flatnonzero(starts + k > N)  # would run over the end: at most one, and it hands its mark on
         new[over[over + 1 < len(new)] + 1] |= new[over[over + 1 < len(new)]]
         starts, new, place = (np.delete(array, over) for array in (starts, new, place))
