@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from inkwright.config import ModelConfig
 from inkwright.errors import ContextOverflow
-from inkwright.model.encoder import Classifier, Encoder, EncoderDecoder
+from inkwright.model.encoder import Classifier, DecoderBlock, Encoder, EncoderDecoder
 from inkwright.model.gpt import initialize
 
 B, S, T, V, CLASSES = 3, 9, 7, 29, 5
@@ -82,6 +82,17 @@ def test_what_is_written_depends_on_all_of_the_source(config: ModelConfig) -> No
 
 
 @torch.no_grad()
+def test_every_position_of_a_decoder_block_reads_every_vector_of_the_source(config: ModelConfig) -> None:
+    block = make(DecoderBlock(config, 0), config)
+    x, source = (torch.rand(B, length, config.n_embd, dtype=torch.float64) for length in (T, S))
+    for s in range(S):
+        changed = source.clone()
+        changed[:, s] = 0
+        differs = (block(x, changed) - block(x, source)).abs().amax(-1)  # (B, T)
+        assert (differs > 1e-9).all(), s
+
+
+@torch.no_grad()
 def test_texts_in_a_batch_do_not_influence_each_other(config: ModelConfig) -> None:
     source, idx = ids(S, 2), ids(T)
     encoder_decoder, classifier = make(EncoderDecoder(config), config), make(Classifier(config, CLASSES), config)
@@ -127,9 +138,9 @@ def test_a_text_too_long_is_refused_and_the_two_texts_may_be_of_different_length
 
 
 def test_dropout_acts_in_training_only(config: ModelConfig) -> None:
-    noisy = config.model_copy(update={"dropout": 0.5})
-    model = EncoderDecoder(noisy)
-    initialize(model, noisy, 1)
-    assert not torch.equal(model(ids(S), ids(T)), model(ids(S), ids(T)))
-    model.eval()
-    assert torch.equal(model(ids(S), ids(T)), model(ids(S), ids(T)))
+    block = DecoderBlock(config.model_copy(update={"dropout": 0.5}), 0)
+    block.attn.dropout = block.cross.dropout = 0.0  # what is left is the block's own
+    x, source = torch.rand(B, T, config.n_embd), torch.rand(B, S, config.n_embd)
+    assert not torch.equal(block(x, source), block(x, source))
+    block.eval()
+    assert torch.equal(block(x, source), block(x, source))
