@@ -1,4 +1,4 @@
-# %% [markdown] seconds=20
+# %% [markdown] seconds=27
 # # Cross-attention: words backwards
 #
 # A translator reads one text and writes another. That takes both halves: an **encoder** reads the source, every position
