@@ -16,6 +16,7 @@ from inkwright.config import ModelConfig, SampleConfig, change
 from inkwright.model import build
 from inkwright.model.attention import Attention, rotary_table
 from inkwright.model.counts import Counts
+from inkwright.model.encoder import Classifier, DecoderBlock, Embedding, Encoder, EncoderDecoder
 from inkwright.model.gpt import MLP, Block, SwiGLU
 from inkwright.model.ladder import ResidualBlock, RungBlock
 from inkwright.model.norm import RMSNorm
@@ -24,12 +25,13 @@ from inkwright.sample.generate import next_logits
 from inkwright.text.windows import Windows
 
 ROOT = Path(inkwright.__file__).parent
-SIZES = {"B": 7, "T": 5, "C": 12, "nh": 3, "hs": 4, "V": 11, "orders": 6}  # all different, and none is 2
-B, T, C, nh, hs, V, orders = SIZES.values()
+SIZES = {"B": 7, "T": 5, "C": 12, "nh": 3, "hs": 4, "V": 11, "orders": 6, "S": 8, "classes": 9}
+B, T, C, nh, hs, V, orders, S, classes = SIZES.values()  # all different, and none is 2
 
 GPT = ModelConfig(shape="modern", n_layer=1, n_head=nh, n_embd=C, block_size=T, vocab_size=V)
 CLASSIC = ModelConfig(shape="classic", n_layer=1, n_head=nh, n_embd=C, block_size=T, vocab_size=V)
 BIGRAM = ModelConfig(model="bigram", block_size=T, vocab_size=V)
+LONGER = change(CLASSIC, block_size=S)
 LECTURE = ModelConfig(shape="lecture", n_layer=1, n_head=nh, n_embd=C, block_size=T, vocab_size=V)
 COUNTS = Counts(ModelConfig(model="counts", ngram_order=orders - 1, block_size=T, vocab_size=V))
 COUNTS.count(np.arange(50) ** 2 % V)
@@ -49,6 +51,11 @@ CALLS: dict[str, Callable[..., Any]] = {
     "model.gpt.SwiGLU.forward": SwiGLU(GPT),
     "model.gpt.Block.forward": Block(CLASSIC, 0),
     "model.gpt.GPT.forward": build(GPT),
+    "model.encoder.Embedding.forward": Embedding(CLASSIC),
+    "model.encoder.Encoder.forward": Encoder(CLASSIC),
+    "model.encoder.Classifier.forward": Classifier(CLASSIC, classes),
+    "model.encoder.DecoderBlock.forward": DecoderBlock(CLASSIC, 0),
+    "model.encoder.EncoderDecoder.forward": EncoderDecoder(LONGER),
     "model.counts.Counts.forward": COUNTS,
     "model.counts.Counts.losses": COUNTS.losses,
     "model.ladder.Bigram.forward": build(BIGRAM),
@@ -93,8 +100,8 @@ def sizes(shape: str) -> tuple[int, ...]:
 
 
 def tensor(shape: str) -> torch.Tensor:
-    """(B, T) are token ids, all else is numbers between 0 and 1."""
-    return torch.randint(V, sizes(shape)) if shape == "(B, T)" else torch.rand(sizes(shape))
+    """(B, T) and (B, S) are token ids, all else is numbers between 0 and 1."""
+    return torch.randint(V, sizes(shape)) if shape in ("(B, T)", "(B, S)") else torch.rand(sizes(shape))
 
 
 def resolve(name: str) -> Callable[..., Any]:

@@ -157,7 +157,8 @@ def test_the_chapters_are_in_the_order_of_the_lecture() -> None:
         list(chapters())
         == (
             "text tokens split batches bigram training generating averaging attention scaling masks positions heads "
-            "feedforward residuals normalisation dropout gpt sampling tokenizers"
+            "feedforward residuals normalisation dropout gpt sampling tokenizers "
+            "speakers backwards"
         ).split()
     )
 

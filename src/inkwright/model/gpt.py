@@ -123,23 +123,28 @@ class GPT(LogitModel):
             cache.length += T
         return self.lm_head(self.ln_f(x))
 
-    @torch.no_grad()
     def initialize(self, seed: int) -> None:
-        """Fresh weights: the first loss is ln V, because no token is preferred yet.
+        """Fresh weights: the first loss is ln V, because no token is preferred yet."""
+        initialize(self, self.config, seed)
 
-        matrices, token and position tables   normal, 0.02 (GPT-2)
-        what writes to the residual stream    normal, 0.02 / sqrt(2 n_layer) (GPT-2); modern: zero
-        the modern head                       zero
-        norms 1, biases 0
-        """
-        rng = torch.Generator().manual_seed(seed)
-        modern = self.config.shape == "modern"
-        for name, weight in self.named_parameters():
-            if weight.ndim < 2:
-                weight.fill_(0.0 if name.endswith("bias") else 1.0)
-            elif modern and name.endswith(("proj.weight", "lm_head.weight")):
-                weight.zero_()
-            else:
-                residual = name.endswith("proj.weight") and self.config.shape == "classic"
-                std = 0.02 / math.sqrt(2 * self.config.n_layer) if residual else 0.02
-                weight.copy_(torch.randn(weight.shape, generator=rng) * std)
+
+@torch.no_grad()
+def initialize(model: nn.Module, config: ModelConfig, seed: int) -> None:
+    """Fresh weights for whatever is built of the parts above, the same for the same seed.
+
+    matrices, token and position tables   normal, 0.02 (GPT-2)
+    what writes to the residual stream    normal, 0.02 / sqrt(2 n_layer) (GPT-2); modern: zero
+    the modern head                       zero
+    norms 1, biases 0
+    """
+    rng = torch.Generator().manual_seed(seed)
+    modern = config.shape == "modern"
+    for name, weight in model.named_parameters():
+        if weight.ndim < 2:
+            weight.fill_(0.0 if name.endswith("bias") else 1.0)
+        elif modern and name.endswith(("proj.weight", "lm_head.weight")):
+            weight.zero_()
+        else:
+            residual = name.endswith("proj.weight") and config.shape == "classic"
+            std = 0.02 / math.sqrt(2 * config.n_layer) if residual else 0.02
+            weight.copy_(torch.randn(weight.shape, generator=rng) * std)
