@@ -24,7 +24,7 @@ demo: $(VENV)/.core
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n $(WORKERS)
 
-test-slow: $(VENV)/.oracles
+test-slow: $(VENV)/.slow
 	$(BIN)/python -m pytest -n $(WORKERS) -m slow
 
 soak: $(VENV)/.test
@@ -38,7 +38,7 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check --quiet .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-notebooks: $(VENV)/.oracles
+notebooks: $(VENV)/.slow
 	$(BIN)/jupytext --quiet --set-kernel python3 --to ipynb notebooks/[0-9]*.py
 
 format: $(VENV)/.test
@@ -57,8 +57,8 @@ $(VENV)/.test: $(VENV)/.core
 	$(PIP) --editable ".[test]"
 	@touch $@
 
-$(VENV)/.oracles: $(VENV)/.test
-	$(PIP) --editable ".[oracles,notebooks]"
+$(VENV)/.slow: $(VENV)/.test
+	$(PIP) --editable ".[oracles,notebooks,browser]"
 	@touch $@
 
 clean:
