@@ -36,6 +36,7 @@ VERBS = {
     "info": "Say what a run, a checkpoint or a model folder is.",
     "baseline": "Say what a loss on a text means: what guessing, counting and packing need for it.",
     "ladder": "Train every rung from the bigram to the GPT on a text, and draw the staircase.",
+    "serve": "Let models write for a page in your browser, and for OpenAI's clients.",
     "doctor": "Say what is odd about a text, before any training.",
     "learn": "The lecture as lessons that run here, and exercises that check themselves.",
 }
