@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from inkwright import interrupt
 from inkwright.app.cli.console import Output
 from inkwright.app.cli.flags import STDIN
+from inkwright.app.server.limits import Limits
 from inkwright.errors import MachineError, TextError, UsageError, quoted
 
 LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
@@ -68,7 +69,6 @@ def serve(
         ) from None
 
     from inkwright.app.cli.loading import load
-    from inkwright.app.server.limits import Limits
     from inkwright.app.server.served import Served, Shelf, names_for
 
     models = [
@@ -114,10 +114,4 @@ def read_key(path: Path | None, given: str | None, out: Output) -> str | None:
     return key
 
 
-def _limits() -> Any:
-    from inkwright.app.server.limits import Limits
-
-    return Annotated[Limits, Parameter(name="*")]
-
-
-serve.__annotations__["flags"] = _limits()
+serve.__annotations__["flags"] = Annotated[Limits, Parameter(name="*")]

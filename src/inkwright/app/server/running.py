@@ -167,10 +167,8 @@ def protocol(limits: Limits) -> type[H11Protocol]:
             body = dumps(refused.envelope)
             head = [("content-type", "application/json"), ("content-length", str(len(body))), ("connection", "close")]
             try:
-                for part in (
-                    h11.Response(status_code=refused.status, headers=head), h11.Data(data=body), h11.EndOfMessage(),
-                ):  # fmt: skip
-                    self.transport.write(self.conn.send(part) or b"")
+                answer = self.conn.send(h11.Response(status_code=refused.status, headers=head)) or b""
+                self.transport.write(answer + (self.conn.send(h11.Data(data=body)) or b""))
                 self.transport.close()
             except h11.LocalProtocolError:
                 self.transport.abort()
