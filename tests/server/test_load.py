@@ -143,7 +143,9 @@ def test_a_slow_head_is_cut_off(hasty: Any, sent: bytes) -> None:
 def test_a_slow_second_head_is_cut_off_too(hasty: Any) -> None:
     with hasty.connect() as found:
         found.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert b"200 OK" in found.recv(4096)
+        first = b""
+        while not first.endswith(b"}"):
+            first += found.recv(4096)
         time.sleep(0.7)  # between two requests there is no hurry
         found.sendall(b"GET /hea")
         assert found.recv(4096).startswith(b"HTTP/1.1 408")

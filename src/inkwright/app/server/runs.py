@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from inkwright.app.server.served import Served
+from inkwright.app.server.shapes import spelled
 from inkwright.errors import InkwrightError, quoted
 from inkwright.run.card import describe as described
 from inkwright.run.folder import Run, checkpoint_folders, step_of
@@ -53,7 +54,7 @@ def describe(served: Served) -> dict[str, Any]:
         "tokenizer": lm.tokenizer.kind,
         "vocab_size": lm.tokenizer.vocab_size,
         "block_size": lm.model.config.block_size,
-        "end_id": lm.tokenizer.end_id,
+        "start_ids": lm.prompt_ids(""),
     }
 
 
@@ -113,6 +114,7 @@ def distribution(served: Served, ids: Sequence[int], written: int) -> dict[str, 
     ]
     return {
         "ids": [token_id for token_id, _ in shown[:SHOWN]],
+        "tokens": [spelled(token_id, lm.tokenizer) for token_id, _ in shown[:SHOWN]],
         "logprobs": [value for _, value in shown[:SHOWN]],
         "never": never,
         "more": max(0, len(shown) - SHOWN),
