@@ -117,9 +117,10 @@ def faulty(models: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator
     running: list[Thread] = []
 
     def begin(at: int) -> Service:
-        monkeypatch.setattr(Faulty, "at", at)
+        monkeypatch.setattr(Faulty, "at", 1)
         monkeypatch.setattr(writing, "Engine", Faulty)
-        service = Service(shelf, Limits(stop_seconds=0))
+        service = Service(shelf, Limits(stop_seconds=0))  # which writes one token to be ready
+        monkeypatch.setattr(Faulty, "at", at)
         running.append(Thread(target=service.run, args=(lambda: len(leave),)))
         running[-1].start()
         return service
@@ -139,7 +140,7 @@ def test_a_stream_that_breaks_never_ends_as_if_it_were_whole(
     service = faulty(at)
     with package.OpenAI(base_url=f"{service.address}/v1", api_key="none", max_retries=0) as client:
         wish = dict(model="char", prompt="ba", max_tokens=40)
-        with pytest.raises(package.APIError, match="the server's log has it under [0-9a-f]{8}") as caught:
+        with pytest.raises(package.APIError, match=r"the server's log has it under [0-9a-f]{8}") as caught:
             list(client.completions.create(**wish, stream=True))
         assert "SECRET" not in str(caught.value) and "SECRET" in caplog.text
         raw = client.with_raw_response.completions.create(**wish | {"stream": True}).http_response

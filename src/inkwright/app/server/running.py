@@ -41,6 +41,8 @@ class Service:
         self.address = f"http://{bracketed(host)}:{self.port}"
         self.metrics = Metrics()
         self.writer = Writer(limits, self.metrics)
+        for served in shelf.values():
+            self.writer.prepare(served)
         files = runs.files()
         app = application(shelf, limits, self.writer, self.metrics, files)
         own = () if host in (*LOOPBACK_HOSTS, *ALL_ADDRESSES) else (bracketed(host),)

@@ -14,7 +14,8 @@ from inkwright.app.server.asking import Asked
 from inkwright.app.server.limits import Limits
 from inkwright.app.server.metrics import Metrics
 from inkwright.app.server.refusal import Refused
-from inkwright.config import change
+from inkwright.app.server.served import Served
+from inkwright.config import SampleConfig, change
 from inkwright.errors import InkwrightError
 from inkwright.language_model import split_at_stop
 from inkwright.sample.engine import Engine, Event, surprises
@@ -152,6 +153,17 @@ class Writer(threading.Thread):
         self._stopping: Refused | None = None
         self._looked = 0.0
 
+    def prepare(self, served: Served) -> None:
+        """Make a model ready, before the thread begins: the first token may cost seconds of compiling."""
+        engine = self._engine(served)
+        engine.add(served.lm.prompt_ids(""), SampleConfig(max_new_tokens=1))
+        engine.step()
+
+    def _engine(self, served: Served) -> Engine:
+        if served.name not in self._engines:
+            self._engines[served.name] = Engine(served.lm.model, self.limits.running)
+        return self._engines[served.name]
+
     # ------------------------------------------------------------ from the event loop
 
     @property
@@ -263,9 +275,7 @@ class Writer(threading.Thread):
             self._deliver(job, piece)
         config = change(asked.config, seed=(asked.config.seed + index % asked.n) % 2**63)
         never = served.lm.unseen
-        engine = self._engines.get(served.name) or Engine(served.lm.model, self.limits.running)
-        self._engines[served.name] = engine
-        handle = engine.add(prompt, config, never, asked.top or 0)
+        handle = self._engine(served).add(prompt, config, never, asked.top or 0)
         self.metrics.count("prompt_tokens_total", len(prompt))
         self._drafts[served.name, handle] = job, Draft(asked, index, offset)
 
