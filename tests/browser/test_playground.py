@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import inkwright
 from inkwright.app.cli import run as command
 
 pytest.importorskip("fastapi", reason="fastapi is not installed: the extra `serve`")
@@ -21,17 +22,33 @@ SLOW = """--n-layer 6 --n-head 4 --n-embd 128 --block-size 64 --batch-size 2 --t
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory, tiny_text: str) -> Iterator[str]:
-    """A server with a model that has seen nothing but hostile text, and one that has seen prose."""
-    place = tmp_path_factory.mktemp("playground")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the runs are."""
+    return tmp_path_factory.mktemp("playground")
+
+
+@pytest.fixture(scope="module")
+def unfinished(place: Path) -> Path:
+    """A run that has reached step 6 of 1000."""
+    return place / "unfinished"
+
+
+@pytest.fixture(scope="module")
+def url(place: Path, unfinished: Path, tiny_text: str) -> Iterator[str]:
+    """A server with a model that has seen nothing but hostile text, and two that have seen prose."""
     (place / "hostile.txt").write_text(f"{HOSTILE} {'ba ' * 100}\n" * 60, encoding="utf-8")
     (place / "book.txt").write_text(tiny_text, encoding="utf-8")
     runs = {"book": ("book.txt", SLOW, 12), "<i>hostile": ("hostile.txt", SLOW, 60)}
     for name, (text, flags, steps) in runs.items():
         asked = ["--steps", str(steps), "--eval-every", str(steps // 3), *flags]
         assert command(["train", str(place / text), "--run", str(place / name), *asked]) == 0
+    small = dict(n_layer=1, n_head=2, n_embd=16, block_size=16, threads=1, dtype="float32", steps=1000, report_every=1)
+    for progress in inkwright.fit(place / "book.txt", unfinished, eval_every=3, **small):
+        if progress.step == 6:
+            break
     log = place / "log"
-    arguments = [sys.executable, "-m", "inkwright", "serve", *(str(place / name) for name in runs), "--port", "0"]
+    folders = [*(str(place / name) for name in runs), str(unfinished)]
+    arguments = [sys.executable, "-m", "inkwright", "serve", *folders, "--port", "0"]
     with log.open("wb") as file:
         process = subprocess.Popen(arguments, stderr=file, env={**os.environ, "OMP_NUM_THREADS": "1"})
     while not (found := re.search(r"page +(http://\S+)\n.*API", log.read_text(), re.DOTALL)):
@@ -234,6 +251,19 @@ def test_the_run_is_shown_with_what_counting_reaches(read: Callable[..., Reader]
     assert "bigram counts" in seen.page.locator("#scale").text_content()
     seen.page.locator("#sample").click()
     seen.page.wait_for_selector("#sampled:not([hidden])")
+
+
+def test_a_run_that_is_still_training_is_followed(read: Callable[..., Reader], url: str, unfinished: Path) -> None:
+    seen = read()
+    seen.page.locator("#model").select_option("unfinished")
+    seen.page.wait_for_selector("#run-said:has-text('while it goes on')")
+    before = seen.page.locator("#curve svg").get_attribute("aria-label")
+    line = json.loads((unfinished / "metrics.jsonl").read_text().splitlines()[-1])
+    with (unfinished / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps(line | {"step": 7, "loss": 1.0, "val_loss": 0.5}) + "\n")
+    seen.page.wait_for_selector("#run-said:has-text('step 7 of')", timeout=10_000)
+    assert seen.page.locator("#curve svg").get_attribute("aria-label") != before
+    assert seen.page.locator("#points tr").last.text_content() == "70.5000"
 
 
 def test_hostile_text_is_text_everywhere(read: Callable[..., Reader]) -> None:

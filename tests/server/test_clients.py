@@ -18,7 +18,7 @@ from inkwright.app.server.running import Service
 from inkwright.app.server.served import Served, Shelf
 from inkwright.sample.engine import Engine, Event
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
