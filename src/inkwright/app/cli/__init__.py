@@ -36,6 +36,7 @@ VERBS = {
     "info": "Say what a run, a checkpoint or a model folder is.",
     "baseline": "Say what a loss on a text means: what guessing, counting and packing need for it.",
     "ladder": "Train every rung from the bigram to the GPT on a text, and draw the staircase.",
+    "serve": "Let models write for a page in your browser, and for OpenAI's clients.",
     "doctor": "Say what is odd about a text, before any training.",
     "learn": "The lecture as lessons that run here, and exercises that check themselves.",
 }
@@ -98,11 +99,12 @@ def usage_error(error: CycloptsError, arguments: Sequence[str]) -> InkwrightErro
     from pydantic import ValidationError
 
     from inkwright.app.cli.flags import Flags, SampleFlags, in_flags
+    from inkwright.app.server.limits import Limits
     from inkwright.config import setting_error
 
     cause = error.__cause__ or error.__context__
     if isinstance(cause, ValidationError):
-        return in_flags(setting_error(cause, Flags.model_fields | SampleFlags.model_fields))
+        return in_flags(setting_error(cause, Flags.model_fields | SampleFlags.model_fields | Limits.model_fields))
     if isinstance(cause, SettingError):
         return in_flags(cause)
     message = str(error).replace(STDIN, "-").strip().splitlines()[0]

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, create_model
 
 from inkwright import config as configs
 from inkwright.app.cli.console import STDIN as STDIN
+from inkwright.app.server.limits import Limits
 from inkwright.errors import InkwrightError, SettingError, UsageError
 
 NAMES = {"max_new_tokens": "tokens"}
@@ -52,7 +53,9 @@ SampleFlags = _model(
 )
 """Every setting of sampling that a person would type."""
 
-FLAGGED = Flags.model_fields.keys() | SampleFlags.model_fields.keys() | NAMES.keys() | {"count"}
+FLAGGED = (
+    Flags.model_fields.keys() | SampleFlags.model_fields.keys() | NAMES.keys() | Limits.model_fields.keys() | {"count"}
+)
 """What is called by its flag in a message."""
 
 

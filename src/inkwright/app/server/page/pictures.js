@@ -1,0 +1,83 @@
+// Elements and pictures. Every text goes through textContent or an attribute: nothing is ever read as markup.
+
+export function make(name, attributes = {}, ...inside) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.append(...inside);
+  return element;
+}
+
+function draw(name, attributes = {}, ...inside) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.append(...inside);
+  return element;
+}
+
+// A token as something that can be seen.
+export function visible(text) {
+  const names = { " ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍", "": "(nothing)" };
+  if (text in names) return names[text];
+  const hidden = /[\p{C}\p{Z}]/gu;
+  return text.replace(hidden, (char) => names[char] ?? `\\u{${char.codePointAt(0).toString(16)}}`);
+}
+
+export function percent(p) {
+  return p >= 0.1 ? `${(p * 100).toFixed(0)} %` : p >= 0.001 ? `${(p * 100).toFixed(1)} %` : p > 0 ? "< 0.1 %" : "0";
+}
+
+// The whole distribution, likeliest first: filled what may be drawn, in outline what the model said.
+export function bars({ model, drawn, kept, why }, taken, said) {
+  const [width, height, foot, most] = [460, 150, 18, 120];
+  const shown = Math.min(model.length, most);
+  const top = Math.max(...model.slice(0, shown), ...drawn.slice(0, shown));
+  const step = width / shown;
+  const tall = (p) => (p / top) * (height - 8);
+  const picture = draw("svg", { viewBox: `0 0 ${width} ${height + foot}`, role: "img", "aria-label": said });
+  for (let i = 0; i < shown; i++) {
+    const x = i * step + step * 0.1;
+    const kind = i === taken ? "taken" : i < kept ? "kept" : "cut";
+    const p = i < kept ? drawn[i] : model[i];
+    picture.append(draw("rect", { class: kind, x, width: step * 0.8, y: height - tall(p), height: tall(p) }));
+    if (i < kept) picture.append(draw("rect", { class: "model", x, width: step * 0.8, y: height - tall(model[i]), height: tall(model[i]) }));
+  }
+  if (kept < shown) {
+    const x = kept * step;
+    const right = x > width * 0.6;
+    picture.append(draw("line", { class: "edge", x1: x, x2: x, y1: 0, y2: height }));
+    picture.append(draw("text", { x: right ? x - 5 : x + 5, y: 12, "text-anchor": right ? "end" : "start" }, `cut by ${why}`));
+  }
+  const rest = model.length > shown ? `, ${model.length - shown} more to the right` : "";
+  picture.append(draw("text", { x: 0, y: height + 14 }, `likeliest first${rest}`));
+  return picture;
+}
+
+// Training and validation loss over steps, with what counting reaches as level lines.
+export function curve({ train, val, baseline }, said) {
+  const [width, height, left, right, foot] = [900, 300, 40, 120, 22];
+  const lines = baseline.filter((line) => ["bigram", "ngram"].includes(line.name));
+  const losses = [...train, ...val].map((point) => point[1]).concat(lines.map((line) => line.loss));
+  const low = Math.min(...losses) - 0.05;
+  const high = Math.min(Math.max(...losses), low + 4) + 0.05;
+  const last = Math.max(1, ...[...train, ...val].map((point) => point[0]));
+  const x = (step) => left + (step / last) * (width - left - right);
+  const y = (loss) => 8 + ((high - Math.min(loss, high)) / (high - low)) * (height - 8);
+  const picture = draw("svg", { viewBox: `0 0 ${width} ${height + foot}`, role: "img", "aria-label": said });
+  const gap = [0.1, 0.2, 0.5, 1, 2].find((size) => (high - low) / size <= 9) ?? 5;
+  for (let level = Math.ceil(low / gap) * gap; level <= high; level += gap) {
+    picture.append(draw("line", { class: "grid", x1: left, x2: width - right, y1: y(level), y2: y(level) }));
+    picture.append(draw("text", { x: left - 6, y: y(level) + 4, "text-anchor": "end" }, level.toFixed(1)));
+  }
+  for (const line of lines) {
+    const name = line.name === "ngram" ? `${line.order}-gram counts` : "bigram counts";
+    picture.append(draw("line", { class: "count", x1: left, x2: width - right, y1: y(line.loss), y2: y(line.loss) }));
+    picture.append(draw("text", { x: width - right + 6, y: y(line.loss) + 4 }, name));
+  }
+  for (const [kind, points] of [["train", train], ["val", val]]) {
+    const path = points.map(([step, loss]) => `${x(step).toFixed(1)},${y(loss).toFixed(1)}`).join(" ");
+    picture.append(draw("polyline", { class: kind, points: path }));
+  }
+  picture.append(draw("text", { x: left, y: height + 16 }, "nats; blue: validation, grey: training"));
+  picture.append(draw("text", { x: width - right, y: height + 16, "text-anchor": "end" }, `step ${last.toLocaleString("en")}`));
+  return picture;
+}
