@@ -196,8 +196,10 @@ def attempts(folder: Path, track: Track, seeds: int, first_seed: int, scaled: bo
 def settings_of(attempt: Attempt, minutes: float | None, given: Mapping[str, Any]) -> RunConfig:
     """The settings of an attempt; `minutes` each instead of steps; `given` are the text's and the machine's."""
     base = configs.PRESETS["lecture-small"] if attempt.track == "faithful" else FAIR_SETTINGS
-    clock = {"minutes": minutes} if minutes else {}
-    return configs.resolve({**base, **attempt.rung.settings, "seed": attempt.seed, **clock, **given})
+    own = {"seed": attempt.seed, "dtype": "float32"} | (
+        {"minutes": minutes} if minutes else {}
+    )  # one precision for all
+    return configs.resolve({**base, **attempt.rung.settings, **own, **given})
 
 
 def begin(texts: Sequence[str], attempt: Attempt, minutes: float | None, given: Mapping[str, Any]) -> Training:
