@@ -10,7 +10,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
@@ -183,6 +183,18 @@ class SampleConfig(Record):
     min_p: float = Field(
         default=0.0, ge=0, le=1, description="Draw only tokens at least this probable, relative to the likeliest"
     )
+    repetition_penalty: float = Field(
+        default=1.0, gt=0, le=10, description="Above 1: tokens of the text so far, prompt included, become less likely"
+    )
+    presence_penalty: float = Field(
+        default=0.0, ge=-2, le=2, description="Taken off the logit of every token that was already written"
+    )
+    frequency_penalty: float = Field(
+        default=0.0, ge=-2, le=2, description="Taken off that logit once for each time it was written"
+    )
+    logit_bias: dict[int, Annotated[float, Field(ge=-100, le=100)]] = Field(
+        default={}, description="Added to the logits of these ids"
+    )
     seed: int = Field(default=1337, ge=0, lt=2**63, description="Same seed, same text")
     stop: tuple[str, ...] = Field(default=(), description="Stop before this text; may be given several times")
     until_end: bool = Field(default=False, description="Stop where the model ends the document")
@@ -283,6 +295,8 @@ def _allowed(field: FieldInfo) -> str:
     kind = parts[0] if parts and type(None) in get_args(annotation) else annotation
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(map(str, get_args(kind)))
+    if get_origin(kind) is dict:
+        return "ids with biases between -100 and 100"
     bounds = {
         name: getattr(m, name.lower()) for m in field.metadata if (name := type(m).__name__) in ("Ge", "Gt", "Le", "Lt")
     }

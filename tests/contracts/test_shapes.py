@@ -20,7 +20,7 @@ from inkwright.model.encoder import Classifier, DecoderBlock, Embedding, Encoder
 from inkwright.model.gpt import MLP, Block, SwiGLU
 from inkwright.model.ladder import ResidualBlock, RungBlock
 from inkwright.model.norm import RMSNorm
-from inkwright.sample.draw import draw, probabilities
+from inkwright.sample.draw import Pen, draw, probabilities
 from inkwright.sample.generate import next_logits
 from inkwright.text.windows import Windows
 
@@ -68,6 +68,8 @@ CALLS: dict[str, Callable[..., Any]] = {
     "model.ladder.ResidualBlock.forward": ResidualBlock(LECTURE, 0),
     "model.norm.RMSNorm.forward": RMSNorm(C),
     "sample.draw.probabilities": lambda logits: probabilities(logits, SampleConfig(top_p=0.9)),
+    "sample.draw.Pen.draw": Pen(V, [0], SampleConfig()).draw,
+    "sample.draw.Pen.penalized": Pen(V, [0], SampleConfig(presence_penalty=1)).penalized,
     "sample.draw.draw": lambda probs: draw(probs, torch.Generator()),
     "sample.generate.next_logits": lambda: next_logits(build(GPT), [1, 2, 3], None),
     "text.windows.Windows.random": lambda: WINDOWS.random(0, B, 0),

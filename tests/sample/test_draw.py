@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from inkwright.config import SampleConfig
 from inkwright.errors import ModelError
 from inkwright.model import LogitModel
-from inkwright.sample.draw import draw, probabilities
+from inkwright.sample.draw import Pen, draw, probabilities
 from inkwright.sample.generate import generate
 
 PROBS = [0.1, 0.4, 0.2, 0.3]
@@ -143,6 +143,32 @@ def test_a_draw_takes_exactly_one_number_from_its_generator() -> None:
     one, other = torch.Generator().manual_seed(4), torch.Generator().manual_seed(4)
     draw(torch.tensor(PROBS), one), draw(torch.tensor([1.0]), other)
     assert torch.equal(one.get_state(), other.get_state())  # so a filter does not shift all later draws
+
+
+# ---------------------------------------------------------------- penalties and biases
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({}, [1.0, -2.0, 3.0, 0.5]),
+        ({"repetition_penalty": 2.0}, [0.5, -4.0, 3.0, 0.5]),  # 0 is in the prompt, 1 was written twice
+        ({"presence_penalty": 0.5}, [1.0, -2.5, 3.0, 0.5]),  # only what was written
+        ({"frequency_penalty": 0.5}, [1.0, -3.0, 3.0, 0.5]),
+        ({"repetition_penalty": 2.0, "presence_penalty": 0.5, "frequency_penalty": 0.5}, [0.5, -5.5, 3.0, 0.5]),
+    ],
+)
+def test_a_penalty_takes_exactly_what_it_says(config: dict[str, float], expected: list[float]) -> None:
+    pen = Pen(4, [0], SampleConfig(temperature=0, **config))  # type: ignore[arg-type]
+    for _ in range(2):
+        assert pen.draw(torch.tensor([0.0, 9.0, 0.0, 0.0])) == 1
+    assert pen.penalized(torch.tensor([1.0, -2.0, 3.0, 0.5])).tolist() == expected
+
+
+def test_a_bias_is_added_after_the_penalties_and_before_the_filters() -> None:
+    config = SampleConfig(top_k=1, repetition_penalty=10, logit_bias={0: 3.0})
+    assert Pen(3, [0], config).draw(torch.tensor([0.0, 2.0, 1.0])) == 0
+    assert Pen(3, [0], config, never=[0]).draw(torch.tensor([0.0, 2.0, 1.0])) == 1
 
 
 # ---------------------------------------------------------------- writing

@@ -9,8 +9,7 @@ from torch import Tensor
 from inkwright.config import SampleConfig
 from inkwright.model import LogitModel
 from inkwright.model.cache import Cache
-from inkwright.randomness import derive
-from inkwright.sample.draw import draw, probabilities
+from inkwright.sample.draw import Pen
 
 
 def generate(
@@ -21,23 +20,34 @@ def generate(
     When the context is full, its last half is kept and read again, with and without a cache: so both write the same
     text, at a cost for each token that does not grow with the length.
 
-    Raises: ModelError   the model gives no finite probabilities
+    Raises: ModelError   the model gives no finite probabilities; TextError, SettingError   an id it does not have
     """
+    for token_id, _ in steps(model, prompt, config, never, cached):
+        yield token_id
+
+
+def steps(
+    model: LogitModel, prompt: Sequence[int], config: SampleConfig, never: Sequence[int] = (), cached: bool = True
+) -> Iterator[tuple[int, Tensor]]:
+    """The same ids, each with the logits (V,) it was drawn from, as the model gave them."""
     block_size = model.config.block_size
-    rng = torch.Generator().manual_seed(derive(config.seed, "sample"))
+    pen = Pen(model.config.vocab_size, prompt, config, never)
     context = list(prompt[-block_size:])
     cache = model.new_cache() if cached else None
     for _ in range(config.max_new_tokens):
         logits = next_logits(model, context, cache).cpu()
-        if len(never):
-            logits[list(never)] = float("-inf")
-        token_id = draw(probabilities(logits, config), rng)
-        yield token_id
+        token_id = pen.draw(logits)
+        yield token_id, logits
         context.append(token_id)
         if len(context) > block_size:
-            context = context[-max(1, block_size // 2) :]
+            context = context[-half(block_size) :]
             if cache is not None:
                 cache.clear()
+
+
+def half(block_size: int) -> int:
+    """How many tokens are kept of a context that is full."""
+    return max(1, block_size // 2)
 
 
 def next_logits(model: LogitModel, context: Sequence[int], cache: Cache | None) -> Tensor:

@@ -44,9 +44,13 @@ GroundFlags = _model("GroundFlags", _flags_of("text", "machine"))
 
 SampleFlags = _model(
     "SampleFlags",
-    {NAMES.get(name, name): (field.annotation, field) for name, field in configs.SampleConfig.model_fields.items()},
+    {
+        NAMES.get(name, name): (field.annotation, field)
+        for name, field in configs.SampleConfig.model_fields.items()
+        if name != "logit_bias"  # ids are for programs
+    },
 )
-"""Every setting of sampling."""
+"""Every setting of sampling that a person would type."""
 
 FLAGGED = Flags.model_fields.keys() | SampleFlags.model_fields.keys() | NAMES.keys() | {"count"}
 """What is called by its flag in a message."""
@@ -54,7 +58,8 @@ FLAGGED = Flags.model_fields.keys() | SampleFlags.model_fields.keys() | NAMES.ke
 
 def sample_config(flags: BaseModel) -> configs.SampleConfig:
     """The record that the flags of `sample` describe."""
-    values = {name: getattr(flags, NAMES.get(name, name)) for name in configs.SampleConfig.model_fields}
+    fields = configs.SampleConfig.model_fields.keys() - {"logit_bias"}
+    values = {name: getattr(flags, NAMES.get(name, name)) for name in fields}
     return configs.build(configs.SampleConfig, values | {"stop": tuple(as_given(text) for text in values["stop"])})
 
 
