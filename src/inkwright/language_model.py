@@ -9,7 +9,7 @@ import numpy as np
 from inkwright.config import SampleConfig, build
 from inkwright.errors import TextError
 from inkwright.model import LogitModel
-from inkwright.sample.generate import generate
+from inkwright.sample.engine import write
 from inkwright.text.tokenizer import Tokenizer
 from inkwright.text.windows import Windows
 from inkwright.train.loss import token_losses
@@ -75,7 +75,7 @@ class LanguageModel:
         never = () if config.allow_unseen else self.unseen
         decoder = self.tokenizer.streamer()
         held, count = "", 0
-        for count, token_id in enumerate(generate(self.model, self.prompt_ids(prompt), config, never), start=1):
+        for count, token_id in enumerate(write(self.model, self.prompt_ids(prompt), config, never), start=1):
             if config.until_end and token_id == self.tokenizer.end_id:
                 break
             text, held, stopped = split_at_stop(held + decoder.push(token_id), config.stop)

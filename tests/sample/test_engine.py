@@ -2,11 +2,12 @@
 
 import random
 from collections.abc import Callable
+from typing import Any, get_args
 
 import pytest
 import torch
 
-from inkwright.config import SampleConfig
+from inkwright.config import ModelConfig, SampleConfig
 from inkwright.errors import ModelError, SettingError, TextError
 from inkwright.model import LogitModel
 from inkwright.sample.engine import Engine, Event, surprises
@@ -36,7 +37,7 @@ def prompt(rng: random.Random, longest: int) -> list[int]:
     return [rng.randrange(V) for _ in range(rng.randint(1, longest))]
 
 
-def alone(engine: Engine, ids: list[int], config: SampleConfig, **more: int) -> list[Event]:
+def alone(engine: Engine, ids: list[int], config: SampleConfig, **more: Any) -> list[Event]:
     """The events of one text in an engine that is empty."""
     engine.add(ids, config, **more)
     events = []
@@ -46,7 +47,11 @@ def alone(engine: Engine, ids: list[int], config: SampleConfig, **more: int) -> 
 
 
 def test_no_text_can_tell_that_it_has_neighbours(model_name: str, tiny_model: Make) -> None:
-    model, rng = tiny_model(model_name, block_size=8), random.Random(5)
+    among_others(tiny_model(model_name, block_size=8), random.Random(5))
+
+
+def among_others(model: LogitModel, rng: random.Random) -> None:
+    """Texts join, end and are cancelled at random; each must be what it is alone."""
     crowd, quiet = Engine(model, slots=5), Engine(model, slots=5)
     asked: dict[int, tuple[list[int], SampleConfig]] = {}
     heard: dict[int, list[Event]] = {}
@@ -146,3 +151,40 @@ def test_a_model_that_gives_no_numbers_is_an_error(tiny_model: Make) -> None:
         engine.step()
     with pytest.raises(ModelError, match="no finite probabilities"):
         surprises(model, [1, 2])
+
+
+# ---------------------------------------------------------------- the kernels
+
+SHAPES = get_args(ModelConfig.model_fields["shape"].annotation)
+
+
+@pytest.fixture(params=[*SHAPES, "biased", "gelu"])
+def swift(request: pytest.FixtureRequest, tiny_model: Make) -> LogitModel:
+    """A tiny model that the kernels can write with."""
+    pytest.importorskip("numba")
+    changes = {"biased": {"bias": True}, "gelu": {"activation": "gelu"}, "lecture": {"activation": "relu"}}
+    name = request.param if request.param in SHAPES else "classic"
+    return tiny_model(name, dtype=torch.float32, block_size=8, **changes.get(request.param, {}))
+
+
+def test_the_kernels_write_what_the_plain_loop_writes(swift: LogitModel) -> None:
+    rng = random.Random(8)
+    engine = Engine(swift, slots=6, fast=True)
+    asked = {}
+    for _ in range(6):
+        ids, config = prompt(rng, 20), wish(rng, 1).model_copy(update={"max_new_tokens": 83})
+        asked[engine.add(ids, config, never=[7, 8], top=3)] = ids, config
+    heard: dict[int, list[Event]] = {handle: [] for handle in asked}
+    while engine.running:
+        for event in engine.step():
+            heard[event.handle].append(event)
+    for handle, (ids, config) in asked.items():
+        expected = alone(Engine(swift, fast=False), ids, config, never=[7, 8], top=3)
+        for event, twin in zip(heard[handle], expected, strict=True):
+            assert event.token_id == twin.token_id and event.logprob == pytest.approx(twin.logprob, abs=1e-4)
+            assert [p for _, p in event.top] == pytest.approx([p for _, p in twin.top], abs=1e-4)
+
+
+def test_no_text_of_the_kernels_can_tell_either(swift: LogitModel) -> None:
+    assert Engine(swift).fast
+    among_others(swift, random.Random(9))

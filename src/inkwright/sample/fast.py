@@ -1,0 +1,172 @@
+"""A GPT packed for the kernels, and the slots its texts are written in. Needs numba, the extra `fast`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from inkwright.config import SampleConfig
+from inkwright.errors import ModelError
+from inkwright.model.gpt import GPT, SwiGLU, hidden_size
+from inkwright.sample import kernels
+from inkwright.sample.draw import Pen
+from inkwright.sample.engine import Precision
+
+AHEAD = 64  # random numbers drawn at once: the same ones as one at a time
+ROWS = 48  # tokens that are read at once
+
+
+def aligned(shape: tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
+    """Zeros that begin where a cache line does."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    raw = np.zeros(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def pack(matrices: Sequence[Tensor], precision: Precision) -> tuple[np.ndarray, np.ndarray]:
+    """Matrices (outputs, depth) of one size as panels: side by side the weights of PANEL outputs, and their scales."""
+    width = kernels.PANEL
+    outputs, depth = matrices[0].shape
+    panels = -(-outputs // width)
+    padded = np.zeros((len(matrices), panels * width, depth), np.float32)
+    for layer, matrix in enumerate(matrices):
+        padded[layer, :outputs] = matrix.detach().float().numpy()
+    scale = np.ones(padded.shape[:2], np.float32)
+    if precision == "int8":
+        scale = np.maximum(np.abs(padded).max(-1), 1e-30) / 127
+        padded = np.round(padded / scale[:, :, None])
+    ordered = padded.reshape(len(matrices), panels, width, depth).swapaxes(2, 3)
+    kept = aligned(ordered.shape, {"float32": np.float32, "bfloat16": np.uint16, "int8": np.int8}[precision])
+    if precision == "bfloat16":
+        ordered = torch.from_numpy(np.ascontiguousarray(ordered)).bfloat16().view(torch.int16).numpy().view(np.uint16)
+    kept[:] = ordered
+    return kept, scale
+
+
+def biases(layers: Sequence[Sequence[torch.nn.Linear]], width: int) -> np.ndarray:
+    """The biases of some layers side by side, (layers, width); where there are none, zeros."""
+    found = np.zeros((len(layers), width), np.float32)
+    for row, linears in zip(found, layers, strict=True):
+        start = 0
+        for linear in linears:
+            if linear.bias is not None:
+                row[start : start + linear.out_features] = linear.bias.detach().float().numpy()
+            start += linear.out_features
+    return found
+
+
+def pack_model(model: GPT, precision: Precision) -> kernels.Weights:
+    """A GPT as the kernels read it."""
+    config = model.config
+    blocks: list[Any] = list(model.blocks)
+    modern = config.shape == "modern"
+    activation = kernels.SWIGLU if modern else {"gelu": 0, "gelu_tanh": 1, "relu": 2}[config.activation]
+    hidden = hidden_size(config)
+
+    def numbers(tensor: Tensor | None) -> np.ndarray:
+        return np.zeros((0, 0), np.float32) if tensor is None else np.ascontiguousarray(tensor.detach().float().numpy())
+
+    def joined(groups: list[list[Any]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        weights, scale = pack([torch.cat([part.weight for part in group]) for group in groups], precision)
+        return weights, scale, biases(groups, scale.shape[1])
+
+    norms: list[Any] = [norm for block in blocks for norm in (block.ln_1, block.ln_2)] + [model.ln_f]
+    nothing = torch.zeros(config.n_embd)
+    pairs = [torch.stack([n.weight, b if (b := getattr(n, "bias", None)) is not None else nothing]) for n in norms]
+    heads = [
+        torch.stack([b.attn.q_norm.weight, b.attn.k_norm.weight, torch.zeros(config.head_size)])
+        if modern
+        else torch.zeros(3, config.head_size)
+        for b in blocks
+    ]
+    sizes = (config.n_embd, config.n_head, config.head_size, hidden, config.block_size, config.vocab_size)
+    return kernels.Weights(
+        np.array([*sizes, activation, not modern], np.int64),
+        np.array([blocks[0].attn.q_norm.eps if modern else 0, norms[-1].eps], np.float32),
+        numbers(model.tok_emb.weight),
+        numbers(None if model.pos_emb is None else model.pos_emb.weight),
+        np.zeros((0, 0, 0), np.float32) if model.rotary is None else numbers(model.rotary),
+        numbers(torch.stack(pairs)),
+        numbers(torch.stack(heads)),
+        *joined([[b.attn.q, b.attn.k, b.attn.v] for b in blocks]),
+        *joined([[b.attn.proj] for b in blocks]),
+        *joined([[b.mlp.gate, b.mlp.up] if isinstance(b.mlp, SwiGLU) else [b.mlp.fc] for b in blocks]),
+        *joined([[b.mlp.proj] for b in blocks]),
+        *joined([[model.lm_head]]),
+    )
+
+
+class FastSlots:
+    """Texts that are written by the kernels."""
+
+    def __init__(self, model: GPT, slots: int, precision: Precision = "float32") -> None:
+        self.weights = pack_model(model, precision)
+        config = model.config
+        C, V, T, size = config.n_embd, config.vocab_size, config.block_size, config.head_size
+        self.vocab_size, self.block_size = V, T
+        panels, wide = -(-T // kernels.PANEL), -(-size // kernels.LANES) * kernels.LANES
+        rows = max(1, min(ROWS, max(T, slots)))
+
+        def width(matrix: np.ndarray) -> int:
+            return matrix.shape[1] * kernels.PANEL
+
+        w = self.weights
+        self.room = kernels.Room(
+            aligned((rows, C)), aligned((rows, max(width(w.out), width(w.down)))), aligned((rows, width(w.qkv))),
+            aligned((rows, C)), aligned((rows, width(w.up))), aligned((rows, width(w.head))),
+            aligned((panels * kernels.PANEL,)), aligned((wide,)), np.zeros((rows, 2), np.int64), np.zeros(rows, np.int64),
+        )  # fmt: skip
+        shape = (slots, config.n_layer, config.n_head)
+        self.texts = kernels.Texts(
+            aligned((*shape, panels, size, kernels.PANEL)), aligned((*shape, T, wide)),
+            np.zeros((slots, T + 1), np.int64), np.zeros(slots, np.int64), np.zeros(slots, np.int64),
+            np.zeros((slots, 7)), np.zeros((slots, V), np.float32), np.zeros((slots, V), np.bool_),
+            np.zeros((slots, V), np.float32), np.zeros((slots, AHEAD)), np.zeros(slots, np.int64),
+            np.zeros((slots, V), np.float32), np.zeros(slots, np.int64), np.zeros(slots),
+        )  # fmt: skip
+        self.probs = np.zeros(V)
+        self.generators: dict[int, torch.Generator] = {}
+        self.step([])  # compiles the kernels where no one has yet
+
+    def begin(self, slot: int, prompt: Sequence[int], config: SampleConfig, never: Sequence[int]) -> None:
+        """Put a text into a slot.
+
+        Raises: TextError, SettingError   an id that the model does not have, or no prompt
+        """
+        pen = Pen(self.vocab_size, prompt, config, never)
+        texts, context = self.texts, list(prompt[-self.block_size :])
+        texts.context[slot, : len(context)] = context
+        texts.length[slot], texts.read[slot] = len(context), 0
+        texts.wishes[slot] = (
+            config.temperature, config.top_k, config.top_p, config.min_p,
+            config.repetition_penalty, config.presence_penalty, config.frequency_penalty,
+        )  # fmt: skip
+        texts.bias[slot], texts.present[slot], texts.written[slot] = pen.bias, pen.present, 0
+        self.generators[slot] = pen.rng
+        texts.used[slot] = AHEAD
+
+    def step(self, slots: Sequence[int]) -> None:
+        """One more token for each of these slots: `texts.ids`, `texts.logprobs` and `texts.logits` then hold it.
+
+        Raises: ModelError   the model gives no finite probabilities
+        """
+        texts = self.texts
+        for slot in slots:
+            if texts.used[slot] == AHEAD:
+                texts.points[slot] = torch.rand(AHEAD, generator=self.generators[slot], dtype=torch.float64).numpy()
+                texts.used[slot] = 0
+        if kernels.advance(self.weights, texts, self.room, self.probs, np.array(slots, np.int64)) >= 0:
+            raise ModelError(
+                "the model gave no finite probabilities", "its weights are damaged or it diverged; train it again"
+            )
+
+    def drawn(self, slot: int) -> tuple[int, float]:
+        """The token that came last, and its log-probability."""
+        return int(self.texts.ids[slot]), float(self.texts.logprobs[slot])
+
+    def logits(self, slot: int) -> Tensor:
+        """What it was drawn from, (V,)."""
+        return torch.from_numpy(self.texts.logits[slot])

@@ -1,0 +1,516 @@
+"""The inner loops of fast writing, compiled by numba. Numbers only: knows no model, no settings and no text.
+
+Every row, a token of some text, is computed by itself: each sum runs over its terms in one order, however many rows
+come along and whatever they hold. So a text has the same bits alone and among others.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+PANEL = 64
+"""Outputs whose weights lie side by side: four registers of 16 numbers, eight of 8, or sixteen of 4."""
+LANES = 16
+TILE = 6
+"""Rows that share what is loaded of a panel."""
+STRIP = PANEL if get_host_cpu_features().get("avx512f") else LANES
+"""Columns that they share at a time: as many as TILE sums of them stay in the registers."""
+NORMAL = {"contract", "reassoc", "nsz", "arcp", "afn"}  # not nnan, ninf: what is not finite must stay so
+
+
+# ---------------------------------------------------------------- products
+
+
+def _as_floats(builder: ir.IRBuilder, value: Any, stored: Any) -> Any:
+    """Sixteen weights as float32, from what they are stored as: float32, the upper half of one, or a small integer."""
+    floats, ints = ir.VectorType(ir.FloatType(), LANES), ir.VectorType(ir.IntType(32), LANES)
+    if isinstance(stored, ir.FloatType):
+        return value
+    if stored.width == 8:
+        return builder.sitofp(builder.sext(value, ints), floats)
+    shift = ir.Constant(ints, [16] * LANES)
+    return builder.bitcast(builder.shl(builder.zext(value, ints), shift), floats)
+
+
+def _tile(rows: int, columns: int) -> Any:
+    """A product of `rows` x depth by depth x `columns` whose sums never leave the registers."""
+
+    @intrinsic  # type: ignore[misc]
+    def tile(typing_context, x, x_stride, w, w_start, w_stride, out, out_stride, depth):
+        number = types.intp
+        signature = types.void(number, number, w, number, number, number, number, number)
+
+        def generate(context, builder, signature, arguments):
+            x, x_stride, w, w_start, w_stride, out, out_stride, depth = arguments
+            word, float32 = x.type, ir.FloatType()
+            stored = {"float32": float32, "uint16": ir.IntType(16), "int8": ir.IntType(8)}[str(signature.args[2].dtype)]
+            size = 4 if stored is float32 else stored.width // 8
+            floats = ir.VectorType(float32, LANES)
+            vectors = columns // LANES
+            fma = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(floats, [floats] * 3), f"llvm.fmuladd.v{LANES}f32"
+            )
+            pointer = context.make_array(signature.args[2])(context, builder, w).data
+            base = builder.add(builder.ptrtoint(pointer, word), builder.mul(w_start, word(size)))
+
+            def load(kind, address, align):
+                return builder.load(builder.inttoptr(address, kind.as_pointer()), align=align)
+
+            before, loop, after = (
+                builder.block,
+                builder.append_basic_block("loop"),
+                builder.append_basic_block("after"),
+            )
+            builder.branch(loop)
+            builder.position_at_end(loop)
+            k = builder.phi(word)
+            sums = [[builder.phi(floats) for _ in range(vectors)] for _ in range(rows)]
+            k.add_incoming(word(0), before)
+            at = builder.add(base, builder.mul(builder.mul(k, w_stride), word(size)))
+            weights = [
+                _as_floats(
+                    builder,
+                    load(ir.VectorType(stored, LANES), builder.add(at, word(v * LANES * size)), size),
+                    stored,
+                )
+                for v in range(vectors)
+            ]
+            nothing = ir.Constant(floats, ir.Undefined)
+            everywhere = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+            nexts = []
+            for row in range(rows):
+                place = builder.add(builder.mul(x_stride, word(row)), k)
+                value = load(float32, builder.add(x, builder.mul(place, word(4))), 4)
+                value = builder.insert_element(nothing, value, ir.IntType(32)(0))
+                value = builder.shuffle_vector(value, nothing, everywhere)
+                nexts.append([builder.call(fma, [value, weights[v], sums[row][v]]) for v in range(vectors)])
+            following = builder.add(k, word(1))
+            end = builder.block
+            k.add_incoming(following, end)
+            for row in range(rows):
+                for v in range(vectors):
+                    sums[row][v].add_incoming(ir.Constant(floats, None), before)
+                    sums[row][v].add_incoming(nexts[row][v], end)
+            builder.cbranch(builder.icmp_signed("<", following, depth), loop, after)
+            builder.position_at_end(after)
+            for row in range(rows):
+                for v in range(vectors):
+                    place = builder.add(builder.mul(out_stride, word(row)), word(v * LANES))
+                    address = builder.add(out, builder.mul(place, word(4)))
+                    builder.store(nexts[row][v], builder.inttoptr(address, floats.as_pointer()), align=4)
+
+        return signature, generate
+
+    return tile
+
+
+_panel_of_one, _half_of_one, _strip_of_one = _tile(1, PANEL), _tile(1, PANEL // 2), _tile(1, LANES)
+_strip_of_many = _tile(TILE, STRIP)
+
+
+@njit(fastmath=NORMAL, nogil=True, cache=True, error_model="numpy")
+def linear(x, rows, depth, w, scale, bias, out):
+    """out = x @ w * scale + bias, for the first `rows` rows; w is (panels, depth, PANEL)."""
+    x_at, out_at = x.ctypes.data, out.ctypes.data
+    x_stride, out_stride = x.shape[1], out.shape[1]
+    whole = rows // TILE * TILE
+    for panel in range(w.shape[0]):
+        start = panel * depth * PANEL
+        column = panel * PANEL
+        for c in range(0, PANEL, STRIP):
+            for row in range(0, whole, TILE):
+                there = out_at + 4 * (row * out_stride + column + c)
+                _strip_of_many(x_at + 4 * row * x_stride, x_stride, w, start + c, PANEL, there, out_stride, depth)
+        for row in range(whole, rows):
+            there = out_at + 4 * (row * out_stride + column)
+            _panel_of_one(x_at + 4 * row * x_stride, x_stride, w, start, PANEL, there, out_stride, depth)
+        for row in range(rows):
+            for c in range(column, column + PANEL):
+                out[row, c] = out[row, c] * scale[c] + bias[c]
+
+
+# ---------------------------------------------------------------- one number at a time
+
+
+@intrinsic
+def _float_of_bits(typing_context, bits: Any = None) -> Any:
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.FloatType())
+
+    return types.float32(types.int32), generate
+
+
+F = np.float32
+LOG2E, LN2_HIGH, LN2_LOW = F(1.44269504), F(0.693145752), F(1.42860677e-6)
+EXP = tuple(F(1 / math.factorial(n)) for n in range(8))
+ERF = tuple(map(F, (0.3275911, 0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)))
+ONE, HALF, ZERO = F(1), F(0.5), F(0)
+
+
+@njit(fastmath={"contract"}, inline="always")
+def exp(x):
+    """e to the x, to the last bit or two: a power of two and a polynomial, so that many are computed at once."""
+    x = F(-87) if x < F(-87) else x
+    x = F(88) if x > F(88) else x
+    n = np.floor(x * LOG2E + HALF)
+    r = (x - n * LN2_HIGH) - n * LN2_LOW
+    p = EXP[6] + r * EXP[7]
+    p = EXP[4] + r * (EXP[5] + r * p)
+    p = ONE + r * (ONE + r * (EXP[2] + r * (EXP[3] + r * p)))
+    return p * _float_of_bits((np.int32(n) + np.int32(127)) << np.int32(23))
+
+
+@njit(fastmath={"contract"}, inline="always")
+def erf(x):
+    """The error function, to 1.5e-7.
+
+    Source: Abramowitz and Stegun 1964, 7.1.26
+    """
+    size = abs(x)
+    t = ONE / (ONE + ERF[0] * size)
+    p = t * (ERF[1] + t * (ERF[2] + t * (ERF[3] + t * (ERF[4] + t * ERF[5]))))
+    y = ONE - p * exp(-size * size)
+    return -y if x < ZERO else y
+
+
+GELU, GELU_TANH, RELU, SWIGLU = 0, 1, 2, 3
+
+
+@njit(fastmath={"contract"}, nogil=True, cache=True, error_model="numpy")
+def activate(kind, hidden, rows, width):
+    """The activation of the MLP, in place; of SwiGLU's two halves the first becomes the result."""
+    for row in range(rows):
+        x = hidden[row]
+        if kind == GELU:
+            for c in range(width):
+                x[c] = HALF * x[c] * (ONE + erf(x[c] * F(0.70710678)))
+        elif kind == GELU_TANH:
+            for c in range(width):
+                inner = F(0.79788456) * (x[c] + F(0.044715) * x[c] * x[c] * x[c])
+                x[c] = x[c] * (ONE - ONE / (exp(F(2) * inner) + ONE))
+        elif kind == RELU:
+            for c in range(width):
+                x[c] = ZERO if x[c] < ZERO else x[c]
+        else:
+            for c in range(width):
+                x[c] = x[c] / (ONE + exp(-x[c])) * x[width + c]
+
+
+@njit(fastmath=NORMAL, nogil=True, cache=True, error_model="numpy")
+def normalize(x, out, size, centred, eps, weight, bias):
+    """LayerNorm of a row if `centred`, else RMSNorm."""
+    mean, square = ZERO, ZERO
+    if centred:
+        for c in range(size):
+            mean += x[c]
+        mean /= F(size)
+    for c in range(size):
+        square += (x[c] - mean) * (x[c] - mean)
+    scale = ONE / np.sqrt(square / F(size) + eps)
+    for c in range(size):
+        out[c] = (x[c] - mean) * scale * weight[c] + bias[c]
+
+
+# ---------------------------------------------------------------- a model
+
+
+class Weights(NamedTuple):
+    """A GPT as the kernels read it. A matrix is (layers, panels, depth, PANEL), with scales and biases beside it."""
+
+    sizes: Any
+    """C, heads, channels of a head, width of the MLP, T, V, activation, 1 if norms are centred."""
+    eps: Any
+    tokens: Any
+    positions: Any
+    rotary: Any
+    norms: Any
+    head_norms: Any
+    qkv: Any
+    qkv_scale: Any
+    qkv_bias: Any
+    out: Any
+    out_scale: Any
+    out_bias: Any
+    up: Any
+    up_scale: Any
+    up_bias: Any
+    down: Any
+    down_scale: Any
+    down_bias: Any
+    head: Any
+    head_scale: Any
+    head_bias: Any
+
+
+class Room(NamedTuple):
+    """Where rows are computed: `rows` at a time."""
+
+    stream: Any
+    normed: Any
+    qkv: Any
+    gathered: Any
+    hidden: Any
+    logits: Any
+    scores: Any
+    strip: Any
+    rows: Any
+    """(rows, 2): the slot and the position of each."""
+    last: Any
+
+
+class Texts(NamedTuple):
+    """What is written, a slot a text."""
+
+    keys: Any
+    """(slots, layers, heads, panels, channels of a head, PANEL): beside a key's channel the same of its neighbours."""
+    values: Any
+    """(slots, layers, heads, T, channels of a head, made a multiple of LANES)"""
+    context: Any
+    length: Any
+    read: Any
+    """How many tokens of the context the cache holds."""
+    wishes: Any
+    """temperature, top-k, top-p, min-p, and the three penalties"""
+    bias: Any
+    present: Any
+    written: Any
+    points: Any
+    """Random numbers, used one after the other."""
+    used: Any
+    logits: Any
+    ids: Any
+    logprobs: Any
+
+
+@njit(fastmath=NORMAL, nogil=True, cache=True, error_model="numpy")
+def turn(x, rotary, size):
+    """Rotary positions, in place."""
+    for c in range(size // 2):
+        left, right = x[c], x[c + size // 2]
+        x[c] = left * rotary[0, c] - right * rotary[1, c]
+        x[c + size // 2] = right * rotary[0, c] + left * rotary[1, c]
+
+
+@njit(fastmath=NORMAL, nogil=True, cache=True, error_model="numpy")
+def remember(model, layer, texts, slot, position, qkv):
+    """Keys and values of a row into its text's cache; queries and keys normalised and turned where the shape does."""
+    C, heads, size = model.sizes[0], model.sizes[1], model.sizes[2]
+    for head in range(heads):
+        q, k, v = head * size, C + head * size, 2 * C + head * size
+        if model.rotary.size:
+            for part, start in enumerate((q, k)):
+                x = qkv[start : start + size]
+                normalize(x, x, size, False, model.eps[0], model.head_norms[layer, part], model.head_norms[layer, 2])
+                turn(x, model.rotary[:, position], size)
+        keys = texts.keys[slot, layer, head, position // PANEL]
+        values = texts.values[slot, layer, head, position]
+        for c in range(size):
+            keys[c, position % PANEL] = qkv[k + c]
+            values[c] = qkv[v + c]
+
+
+@njit(fastmath=NORMAL, nogil=True, cache=True, error_model="numpy")
+def gather(model, layer, texts, slot, position, qkv, room, out):
+    """What a row learns from its past, head by head."""
+    heads, size = model.sizes[1], model.sizes[2]
+    wide = texts.values.shape[4]
+    scores, strip = room.scores, room.strip
+    shrink = ONE / np.sqrt(F(size))
+    for head in range(heads):
+        keys, values = texts.keys[slot, layer, head], texts.values[slot, layer, head]
+        query = qkv.ctypes.data + 4 * head * size
+        for panel in range(position // PANEL + 1):
+            there = scores.ctypes.data + 4 * panel * PANEL
+            _panel_of_one(query, 0, keys, panel * size * PANEL, PANEL, there, 0, size)
+        largest = scores[0]
+        for t in range(1, position + 1):
+            largest = max(largest, scores[t])
+        total = ZERO
+        for t in range(position + 1):
+            scores[t] = exp((scores[t] - largest) * shrink)
+            total += scores[t]
+        c = 0
+        while c < wide:
+            there = strip.ctypes.data + 4 * c
+            if wide - c >= PANEL:
+                _panel_of_one(scores.ctypes.data, 0, values, c, wide, there, 0, position + 1)
+                c += PANEL
+            elif wide - c >= PANEL // 2:
+                _half_of_one(scores.ctypes.data, 0, values, c, wide, there, 0, position + 1)
+                c += PANEL // 2
+            else:
+                _strip_of_one(scores.ctypes.data, 0, values, c, wide, there, 0, position + 1)
+                c += LANES
+        for c in range(size):
+            out[head * size + c] = strip[c] / total
+
+
+@njit(fastmath=NORMAL, nogil=True, cache=True, error_model="numpy")
+def read(model, texts, room, rows):
+    """Take the first `rows` rows of the room through the model; texts that end there get their logits."""
+    C, hidden, V = model.sizes[0], model.sizes[3], model.sizes[5]
+    kind, centred = model.sizes[6], model.sizes[7] == 1
+    for r in range(rows):
+        slot, position = room.rows[r]
+        token = model.tokens[texts.context[slot, position]]
+        for c in range(C):
+            room.stream[r, c] = token[c] + model.positions[position, c] if model.positions.size else token[c]
+    for layer in range(model.qkv.shape[0]):
+        for r in range(rows):
+            weight, bias = model.norms[2 * layer]
+            normalize(room.stream[r], room.normed[r], C, centred, model.eps[1], weight, bias)
+        linear(room.normed, rows, C, model.qkv[layer], model.qkv_scale[layer], model.qkv_bias[layer], room.qkv)
+        for r in range(rows):
+            remember(model, layer, texts, room.rows[r, 0], room.rows[r, 1], room.qkv[r])
+        for r in range(rows):
+            gather(model, layer, texts, room.rows[r, 0], room.rows[r, 1], room.qkv[r], room, room.gathered[r])
+        linear(room.gathered, rows, C, model.out[layer], model.out_scale[layer], model.out_bias[layer], room.normed)
+        for r in range(rows):
+            for c in range(C):
+                room.stream[r, c] += room.normed[r, c]
+            weight, bias = model.norms[2 * layer + 1]
+            normalize(room.stream[r], room.normed[r], C, centred, model.eps[1], weight, bias)
+        linear(room.normed, rows, C, model.up[layer], model.up_scale[layer], model.up_bias[layer], room.hidden)
+        activate(kind, room.hidden, rows, hidden)
+        linear(
+            room.hidden, rows, hidden, model.down[layer], model.down_scale[layer], model.down_bias[layer], room.normed
+        )
+        for r in range(rows):
+            for c in range(C):
+                room.stream[r, c] += room.normed[r, c]
+    ends = 0
+    for r in range(rows):
+        slot, position = room.rows[r]
+        texts.read[slot] = position + 1
+        if position + 1 == texts.length[slot]:
+            weight, bias = model.norms[2 * model.qkv.shape[0]]
+            normalize(room.stream[r], room.normed[ends], C, centred, model.eps[1], weight, bias)
+            room.last[ends] = slot
+            ends += 1
+    linear(room.normed, ends, C, model.head[0], model.head_scale[0], model.head_bias[0], room.logits)
+    for end in range(ends):
+        for c in range(V):
+            texts.logits[room.last[end], c] = room.logits[end, c]
+
+
+# ---------------------------------------------------------------- a draw
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def wished(logits, wishes, bias, present, written, probs):
+    """The distribution after penalties, biases and temperature, largest probability first if it is filtered.
+
+    Gives back the order of the ids (empty: as they are) and the sum of the probabilities; a sum of 0 tells that some
+    logit is no finite number.
+    """
+    V = len(probs)
+    temperature, top_k, top_p, min_p = wishes[0], int(wishes[1]), wishes[2], wishes[3]
+    repetition, presence, frequency = F(wishes[4]), F(wishes[5]), F(wishes[6])
+    largest, best = -np.inf, 0
+    for c in range(V):
+        x = logits[c]
+        if present[c] and repetition != ONE:
+            x = x / repetition if x > ZERO else x * repetition
+        if written[c] > ZERO:
+            x = (x - presence) - frequency * written[c]
+        x = x + bias[c]
+        probs[c] = x
+        if not x <= largest:  # nan too
+            largest, best = float(x), c
+            if x != x:
+                break
+    if not np.isfinite(largest):
+        return 0.0
+    total = 0.0
+    for c in range(V):
+        probs[c] = (1.0 if c == best else 0.0) if temperature == 0 else math.exp((probs[c] - largest) / temperature)
+        total += probs[c]
+    if temperature and (0 < top_k < V or top_p < 1):
+        total = _likeliest(probs, total, top_k if 0 < top_k < V else V, top_p, min_p)
+    elif temperature and min_p:
+        kept = 0.0
+        for c in range(V):
+            probs[c] = probs[c] if probs[c] >= min_p else 0.0  # the largest is 1
+            kept += probs[c]
+        total = kept
+    return total
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _likeliest(probs, total, top_k, top_p, min_p):
+    """Put to zero what top-k, top-p and min-p leave out; what is kept in sum."""
+    order = np.argsort(-probs, kind="mergesort")  # stable: of equal ones the smaller id first
+    whole = 0.0
+    for i in range(top_k):
+        whole += probs[order[i]] / total
+    before, kept = 0.0, 0.0
+    least = min_p * (probs[order[0]] / total)
+    for i in range(len(order)):
+        share = probs[order[i]] / total
+        if i >= top_k or before / whole >= top_p or share < least:
+            probs[order[i]] = 0.0
+        else:
+            kept += probs[order[i]]
+        before += share
+    return kept
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def draw(texts, slot, probs):
+    """The next token of a text into its context; its id, or -1 where the model gave no finite numbers."""
+    logits = texts.logits[slot]
+    total = wished(logits, texts.wishes[slot], texts.bias[slot], texts.present[slot], texts.written[slot], probs)
+    if not total > 0:
+        return -1
+    point = texts.points[slot, texts.used[slot]] * total
+    texts.used[slot] += 1
+    chosen, reached = -1, 0.0
+    for c in range(len(probs)):
+        if probs[c] > 0:
+            chosen = c
+            reached += probs[c]
+            if reached > point:
+                break
+    largest = logits[0]
+    for c in range(len(probs)):
+        largest = max(largest, logits[c])
+    spread = 0.0
+    for c in range(len(probs)):
+        spread += math.exp(float(logits[c]) - float(largest))
+    texts.logprobs[slot] = float(logits[chosen]) - float(largest) - math.log(spread)
+    texts.ids[slot] = chosen
+    texts.present[slot, chosen] = True
+    texts.written[slot, chosen] += ONE
+    texts.context[slot, texts.length[slot]] = chosen
+    texts.length[slot] += 1
+    return chosen
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def advance(model, texts, room, probs, slots):
+    """One more token for each of these texts; the slot of the first that has no finite logits, or -1."""
+    T, at_once, rows = model.sizes[4], len(room.rows), 0
+    for slot in slots:
+        if texts.length[slot] > T:  # the context is full: keep its last half and read again
+            kept = max(1, T // 2)
+            for i in range(kept):
+                texts.context[slot, i] = texts.context[slot, texts.length[slot] - kept + i]
+            texts.length[slot], texts.read[slot] = kept, 0
+        for position in range(texts.read[slot], texts.length[slot]):
+            room.rows[rows, 0], room.rows[rows, 1] = slot, position
+            rows += 1
+            if rows == at_once:
+                read(model, texts, room, rows)
+                rows = 0
+    if rows:
+        read(model, texts, room, rows)
+    for slot in slots:
+        if draw(texts, slot, probs) < 0:
+            return slot
+    return -1
