@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from inkwright.config import ModelConfig
+
 CPU_RECIPE = (
     "--device=cpu --compile=False --eval_iters=20 --log_interval=1 --block_size=64 --batch_size=12 --n_layer=4 --n_head=4 "
     "--n_embd=128 --max_iters=2000 --lr_decay_iters=2000 --dropout=0.0"
@@ -17,14 +19,15 @@ CPU_RECIPE = (
 
 GENERATE = """
 import sys, time, torch
-torch.set_num_threads(int(sys.argv[1])); torch.manual_seed(1337)
+threads, layers, heads, width, context, within, past = map(int, sys.argv[1:])
+torch.set_num_threads(threads); torch.manual_seed(1337)
 from model import GPT, GPTConfig
-model = GPT(GPTConfig(block_size=64, vocab_size=65, n_layer=4, n_head=4, n_embd=128, dropout=0.0, bias=False)).eval()
+model = GPT(GPTConfig(context, 65, layers, heads, width, dropout=0.0, bias=False)).eval()
 with torch.no_grad():
-    model.generate(torch.zeros(1, 1, dtype=torch.long), 32)
-    for new in (63, 400):
+    model.generate(torch.zeros(1, 1, dtype=torch.long), 8)
+    for read, new in ((1, within), (context, past)):
         started = time.perf_counter()
-        model.generate(torch.zeros(1, 1, dtype=torch.long), new, temperature=0.8, top_k=200)
+        model.generate(torch.zeros(1, read, dtype=torch.long), new, temperature=0.8, top_k=200)
         print("rate", new / (time.perf_counter() - started))
 """
 
@@ -52,11 +55,12 @@ def train_step_seconds(clone: Path, out: Path, steps: int, threads: int) -> list
     return times[10:]  # the first one holds an evaluation, the next ones warm up
 
 
-def sample_rates(clone: Path, threads: int) -> tuple[float, float]:
-    """Tokens per second of nanoGPT's generate: within its context of 64, and mostly past it."""
-    printed = _run([sys.executable, "-c", GENERATE, str(threads)], clone, threads)
-    within, past = (float(rate) for rate in re.findall(r"rate ([\d.]+)", printed))
-    return within, past
+def sample_rates(clone: Path, threads: int, config: ModelConfig, past: int) -> tuple[float, float]:
+    """Tokens per second of nanoGPT's generate: a context full from its first token, and `past` more once it is full."""
+    sizes = (config.n_layer, config.n_head, config.n_embd, config.block_size, config.block_size - 1, past)
+    printed = _run([sys.executable, "-c", GENERATE, str(threads), *map(str, sizes)], clone, threads)
+    within, beyond = (float(rate) for rate in re.findall(r"rate ([\d.]+)", printed))
+    return within, beyond
 
 
 def _run(command: list[str], clone: Path, threads: int) -> str:
