@@ -39,11 +39,19 @@ def pack(matrices: Sequence[Tensor], precision: Precision) -> tuple[np.ndarray, 
         scale = np.maximum(np.abs(padded).max(-1), 1e-30) / 127
         padded = np.round(padded / scale[:, :, None])
     ordered = padded.reshape(len(matrices), panels, width, depth).swapaxes(2, 3)
-    kept = aligned(ordered.shape, {"float32": np.float32, "bfloat16": np.uint16, "int8": np.int8}[precision])
     if precision == "bfloat16":
-        ordered = torch.from_numpy(np.ascontiguousarray(ordered)).bfloat16().view(torch.int16).numpy().view(np.uint16)
+        ordered = pairs(ordered)
+    kept = aligned(ordered.shape, np.int8 if precision == "int8" else ordered.dtype)
     kept[:] = ordered
     return kept, scale
+
+
+def pairs(weights: np.ndarray) -> np.ndarray:
+    """Weights (..., depth, PANEL) as bfloat16, those of two neighbours in the depth as one word: the first one below."""
+    halves = torch.from_numpy(np.ascontiguousarray(weights)).bfloat16().view(torch.int16).numpy().view(np.uint16)
+    if weights.shape[-2] % 2:
+        halves = np.concatenate([halves, np.zeros_like(halves[..., :1, :])], -2)
+    return halves[..., 0::2, :].astype(np.uint32) | halves[..., 1::2, :].astype(np.uint32) << np.uint32(16)
 
 
 def biases(layers: Sequence[Sequence[torch.nn.Linear]], width: int) -> np.ndarray:

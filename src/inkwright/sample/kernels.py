@@ -27,15 +27,20 @@ NORMAL = {"contract", "reassoc", "nsz", "arcp", "afn"}  # not nnan, ninf: what i
 # ---------------------------------------------------------------- products
 
 
-def _as_floats(builder: ir.IRBuilder, value: Any, stored: Any) -> Any:
-    """Sixteen weights as float32, from what they are stored as: float32, the upper half of one, or a small integer."""
-    floats, ints = ir.VectorType(ir.FloatType(), LANES), ir.VectorType(ir.IntType(32), LANES)
-    if isinstance(stored, ir.FloatType):
-        return value
-    if stored.width == 8:
-        return builder.sitofp(builder.sext(value, ints), floats)
-    shift = ir.Constant(ints, [16] * LANES)
-    return builder.bitcast(builder.shl(builder.zext(value, ints), shift), floats)
+INTS, FLOATS = ir.VectorType(ir.IntType(32), LANES), ir.VectorType(ir.FloatType(), LANES)
+STORED = {"float32": ir.FloatType(), "int8": ir.IntType(8), "uint32": ir.IntType(32)}
+"""float32; a small integer; or two bfloat16, of a weight and of the next one in the sum, which shifts take apart."""
+
+
+def _unpacked(builder: ir.IRBuilder, kind: str, value: Any) -> list[Any]:
+    """Sixteen stored words as float32: the terms of one step of the sums, or of two."""
+    if kind == "float32":
+        return [value]
+    if kind == "int8":
+        return [builder.sitofp(builder.sext(value, INTS), FLOATS)]
+    low = builder.shl(value, ir.Constant(INTS, [16] * LANES))
+    high = builder.and_(value, ir.Constant(INTS, [0xFFFF0000] * LANES))
+    return [builder.bitcast(half, FLOATS) for half in (low, high)]
 
 
 def _tile(rows: int, columns: int) -> Any:
@@ -48,62 +53,57 @@ def _tile(rows: int, columns: int) -> Any:
 
         def generate(context, builder, signature, arguments):
             x, x_stride, w, w_start, w_stride, out, out_stride, depth = arguments
-            word, float32 = x.type, ir.FloatType()
-            stored = {"float32": float32, "uint16": ir.IntType(16), "int8": ir.IntType(8)}[str(signature.args[2].dtype)]
-            size = 4 if stored is float32 else stored.width // 8
-            floats = ir.VectorType(float32, LANES)
-            vectors = columns // LANES
+            word, vectors = x.type, range(columns // LANES)
+            kind = str(signature.args[2].dtype)
+            stored, size = STORED[kind], 1 if kind == "int8" else 4
             fma = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(floats, [floats] * 3), f"llvm.fmuladd.v{LANES}f32"
+                builder.module, ir.FunctionType(FLOATS, [FLOATS] * 3), f"llvm.fmuladd.v{LANES}f32"
             )
-            pointer = context.make_array(signature.args[2])(context, builder, w).data
-            base = builder.add(builder.ptrtoint(pointer, word), builder.mul(w_start, word(size)))
+
+            def place(base, element, size):
+                return builder.add(base, builder.mul(element, word(size)))
 
             def load(kind, address, align):
                 return builder.load(builder.inttoptr(address, kind.as_pointer()), align=align)
 
-            before, loop, after = (
-                builder.block,
-                builder.append_basic_block("loop"),
-                builder.append_basic_block("after"),
-            )
+            def everywhere(row, k):
+                at = place(x, builder.add(builder.mul(x_stride, word(row)), k), 4)
+                value = builder.insert_element(
+                    ir.Constant(FLOATS, ir.Undefined), load(ir.FloatType(), at, 4), INTS.element(0)
+                )
+                return builder.shuffle_vector(value, value, ir.Constant(INTS, [0] * LANES))
+
+            before, loop, after = builder.block, *map(builder.append_basic_block, ("loop", "after"))
+            first = builder.ptrtoint(context.make_array(signature.args[2])(context, builder, w).data, word)
+            first = place(first, w_start, size)
             builder.branch(loop)
             builder.position_at_end(loop)
-            k = builder.phi(word)
-            sums = [[builder.phi(floats) for _ in range(vectors)] for _ in range(rows)]
-            k.add_incoming(word(0), before)
-            at = builder.add(base, builder.mul(builder.mul(k, w_stride), word(size)))
-            weights = [
-                _as_floats(
-                    builder,
-                    load(ir.VectorType(stored, LANES), builder.add(at, word(v * LANES * size)), size),
-                    stored,
-                )
-                for v in range(vectors)
-            ]
-            nothing = ir.Constant(floats, ir.Undefined)
-            everywhere = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-            nexts = []
-            for row in range(rows):
-                place = builder.add(builder.mul(x_stride, word(row)), k)
-                value = load(float32, builder.add(x, builder.mul(place, word(4))), 4)
-                value = builder.insert_element(nothing, value, ir.IntType(32)(0))
-                value = builder.shuffle_vector(value, nothing, everywhere)
-                nexts.append([builder.call(fma, [value, weights[v], sums[row][v]]) for v in range(vectors)])
-            following = builder.add(k, word(1))
-            end = builder.block
-            k.add_incoming(following, end)
-            for row in range(rows):
-                for v in range(vectors):
-                    sums[row][v].add_incoming(ir.Constant(floats, None), before)
-                    sums[row][v].add_incoming(nexts[row][v], end)
-            builder.cbranch(builder.icmp_signed("<", following, depth), loop, after)
+            k, at = builder.phi(word), builder.phi(word)
+            sums = [[builder.phi(FLOATS) for _ in vectors] for _ in range(rows)]
+            words = [load(ir.VectorType(stored, LANES), builder.add(at, word(v * LANES * size)), size) for v in vectors]
+            nexts, step = sums, word(0)
+            for terms in zip(*(_unpacked(builder, kind, value) for value in words), strict=True):
+                term = builder.add(k, step)  # a second term there may not be; its weight is then 0
+                term = builder.select(builder.icmp_signed("<", term, depth), term, k) if step.constant else k
+                nexts = [
+                    [builder.call(fma, [value, terms[v], nexts[row][v]]) for v in vectors]
+                    for row in range(rows)
+                    for value in [everywhere(row, term)]
+                ]
+                step = word(step.constant + 1)
+            for phi, start, following in [
+                (k, word(0), builder.add(k, step)),
+                (at, first, place(at, w_stride, size)),
+                *((sums[row][v], ir.Constant(FLOATS, None), nexts[row][v]) for row in range(rows) for v in vectors),
+            ]:
+                phi.add_incoming(start, before)
+                phi.add_incoming(following, loop)
+            builder.cbranch(builder.icmp_signed("<", builder.add(k, step), depth), loop, after)
             builder.position_at_end(after)
             for row in range(rows):
-                for v in range(vectors):
-                    place = builder.add(builder.mul(out_stride, word(row)), word(v * LANES))
-                    address = builder.add(out, builder.mul(place, word(4)))
-                    builder.store(nexts[row][v], builder.inttoptr(address, floats.as_pointer()), align=4)
+                for v in vectors:
+                    there = place(out, builder.add(builder.mul(out_stride, word(row)), word(v * LANES)), 4)
+                    builder.store(nexts[row][v], builder.inttoptr(there, FLOATS.as_pointer()), align=4)
 
         return signature, generate
 
@@ -116,12 +116,12 @@ _strip_of_many = _tile(TILE, STRIP)
 
 @njit(fastmath=NORMAL, nogil=True, cache=True, error_model="numpy")
 def linear(x, rows, depth, w, scale, bias, out):
-    """out = x @ w * scale + bias, for the first `rows` rows; w is (panels, depth, PANEL)."""
+    """out = x @ w * scale + bias, for the first `rows` rows; w is (panels, words for the depth, PANEL)."""
     x_at, out_at = x.ctypes.data, out.ctypes.data
     x_stride, out_stride = x.shape[1], out.shape[1]
     whole = rows // TILE * TILE
     for panel in range(w.shape[0]):
-        start = panel * depth * PANEL
+        start = panel * w.shape[1] * PANEL
         column = panel * PANEL
         for c in range(0, PANEL, STRIP):
             for row in range(0, whole, TILE):
@@ -179,6 +179,15 @@ def erf(x):
     return -y if x < ZERO else y
 
 
+@njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
+def _largest(x, size):
+    """The largest of the first `size`; what there is not finite stays so in what is taken off by it."""
+    largest = x[0]
+    for t in range(1, size):
+        largest = max(largest, x[t])
+    return largest
+
+
 GELU, GELU_TANH, RELU, SWIGLU = 0, 1, 2, 3
 
 
@@ -221,7 +230,7 @@ def normalize(x, out, size, centred, eps, weight, bias):
 
 
 class Weights(NamedTuple):
-    """A GPT as the kernels read it. A matrix is (layers, panels, depth, PANEL), with scales and biases beside it."""
+    """A GPT as the kernels read it. A matrix is (layers, panels, words for the depth, PANEL); scale and bias lie beside it."""
 
     sizes: Any
     """C, heads, channels of a head, width of the MLP, T, V, activation, 1 if norms are centred."""
@@ -328,9 +337,7 @@ def gather(model, layer, texts, slot, position, qkv, room, out):
         for panel in range(position // PANEL + 1):
             there = scores.ctypes.data + 4 * panel * PANEL
             _panel_of_one(query, 0, keys, panel * size * PANEL, PANEL, there, 0, size)
-        largest = scores[0]
-        for t in range(1, position + 1):
-            largest = max(largest, scores[t])
+        largest = _largest(scores, position + 1)
         total = ZERO
         for t in range(position + 1):
             scores[t] = exp((scores[t] - largest) * shrink)
@@ -443,9 +450,30 @@ def wished(logits, wishes, bias, present, written, probs):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _by_size(probs):
+    """The ids, likeliest first; of equal ones the smaller first. A merge sort: numpy's takes seconds to compile."""
+    V, run = len(probs), 1
+    order, merged = np.arange(V), np.zeros(V, np.int64)
+    while run < V:
+        for start in range(0, V, 2 * run):
+            left, right = start, min(start + run, V)
+            middle, end = right, min(start + 2 * run, V)
+            for i in range(start, end):
+                if left < middle and (right == end or probs[order[left]] >= probs[order[right]]):
+                    merged[i] = order[left]
+                    left += 1
+                else:
+                    merged[i] = order[right]
+                    right += 1
+        order, merged = merged, order
+        run *= 2
+    return order
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def _likeliest(probs, total, top_k, top_p, min_p):
     """Put to zero what top-k, top-p and min-p leave out; what is kept in sum."""
-    order = np.argsort(-probs, kind="mergesort")  # stable: of equal ones the smaller id first
+    order = _by_size(probs)
     whole = 0.0
     for i in range(top_k):
         whole += probs[order[i]] / total
