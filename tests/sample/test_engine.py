@@ -52,9 +52,9 @@ def test_no_text_can_tell_that_it_has_neighbours(model_name: str, tiny_model: Ma
     among_others(tiny_model(model_name, block_size=8), random.Random(5))
 
 
-def among_others(model: LogitModel, rng: random.Random) -> None:
+def among_others(model: LogitModel, rng: random.Random, slots: int = 5) -> None:
     """Texts join, end and are cancelled at random; each must be what it is alone."""
-    crowd, quiet = Engine(model, slots=5), Engine(model, slots=5)
+    crowd, quiet = Engine(model, slots), Engine(model, slots=1)
     asked: dict[int, tuple[list[int], SampleConfig]] = {}
     heard: dict[int, list[Event]] = {}
     cancelled: set[int] = set()
@@ -187,9 +187,15 @@ def test_the_kernels_write_what_the_plain_loop_writes(swift: LogitModel) -> None
             assert [p for _, p in event.top] == pytest.approx([p for _, p in twin.top], abs=1e-4)
 
 
-def test_no_text_of_the_kernels_can_tell_either(swift: LogitModel) -> None:
+@pytest.mark.parametrize("threads", [1, 2])
+def test_no_text_of_the_kernels_can_tell_either(swift: LogitModel, threads: int) -> None:
     assert Engine(swift).fast
-    among_others(swift, random.Random(9))
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        among_others(swift, random.Random(9), slots=9)
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])

@@ -1,6 +1,8 @@
 """A GPT packed for the kernels, and the slots its texts are written in. Needs numba, the extra `fast`."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from inkwright.sample.engine import Precision
 
 AHEAD = 64  # random numbers drawn at once: the same ones as one at a time
 ROWS = 48  # tokens that are read at once
+SHARE = 4  # texts that make a thread worth its start
 
 
 def aligned(shape: tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
@@ -113,20 +116,9 @@ class FastSlots:
     def __init__(self, model: GPT, slots: int, precision: Precision = "float32") -> None:
         self.weights = pack_model(model, precision)
         config = model.config
-        C, V, T, size = config.n_embd, config.vocab_size, config.block_size, config.head_size
+        V, T, size = config.vocab_size, config.block_size, config.head_size
         self.vocab_size, self.block_size = V, T
         panels, wide = -(-T // kernels.PANEL), -(-size // kernels.LANES) * kernels.LANES
-        rows = max(1, min(ROWS, max(T, slots)))
-
-        def width(matrix: np.ndarray) -> int:
-            return matrix.shape[1] * kernels.PANEL
-
-        w = self.weights
-        self.room = kernels.Room(
-            aligned((rows, C)), aligned((rows, max(width(w.out), width(w.down)))), aligned((rows, width(w.qkv))),
-            aligned((rows, C)), aligned((rows, width(w.up))), aligned((rows, width(w.head))),
-            aligned((panels * kernels.PANEL,)), aligned((wide,)), np.zeros((rows, 2), np.int64), np.zeros(rows, np.int64),
-        )  # fmt: skip
         shape = (slots, config.n_layer, config.n_head)
         self.texts = kernels.Texts(
             aligned((*shape, panels, size, kernels.PANEL)), aligned((*shape, T, wide)),
@@ -135,9 +127,24 @@ class FastSlots:
             np.zeros((slots, V), np.float32), np.zeros((slots, AHEAD)), np.zeros(slots, np.int64),
             np.zeros((slots, V), np.float32), np.zeros(slots, np.int64), np.zeros(slots),
         )  # fmt: skip
-        self.probs = np.zeros(V)
+        self.rooms = [self._room() for _ in range(max(1, min(torch.get_num_threads(), slots // SHARE)))]
+        self.pool = ThreadPoolExecutor(len(self.rooms)) if len(self.rooms) > 1 else None
         self.generators: dict[int, torch.Generator] = {}
         self.step([])  # compiles the kernels where no one has yet
+
+    def _room(self) -> kernels.Room:
+        """Where one thread computes."""
+        w, C = self.weights, self.weights.tokens.shape[1]
+        panels, wide = self.texts.keys.shape[3], self.texts.values.shape[4]
+
+        def space(matrix: np.ndarray) -> np.ndarray:
+            return aligned((ROWS, matrix.shape[1] * kernels.PANEL))
+
+        return kernels.Room(
+            aligned((ROWS, C)), max(space(w.out), space(w.down), key=np.size), space(w.qkv), aligned((ROWS, C)),
+            space(w.up), space(w.head), aligned((panels * kernels.PANEL,)), aligned((wide,)),
+            np.zeros((ROWS, 2), np.int64), np.zeros(ROWS, np.int64), np.zeros(self.vocab_size),
+        )  # fmt: skip
 
     def begin(self, slot: int, prompt: Sequence[int], config: SampleConfig, never: Sequence[int]) -> None:
         """Put a text into a slot.
@@ -166,7 +173,14 @@ class FastSlots:
             if texts.used[slot] == AHEAD:
                 texts.points[slot] = torch.rand(AHEAD, generator=self.generators[slot], dtype=torch.float64).numpy()
                 texts.used[slot] = 0
-        if kernels.advance(self.weights, texts, self.room, self.probs, np.array(slots, np.int64)) >= 0:
+        parts = max(1, min(len(self.rooms), len(slots) // SHARE))
+        shares = [np.array(slots[part::parts], np.int64) for part in range(parts)]
+        advance = partial(kernels.advance, self.weights, texts)
+        if self.pool is None or parts == 1:
+            failed = [advance(self.rooms[0], shares[0])]
+        else:
+            failed = list(self.pool.map(advance, self.rooms, shares))  # the kernels hold no lock
+        if max(failed) >= 0:
             raise ModelError(
                 "the model gave no finite probabilities", "its weights are damaged or it diverged; train it again"
             )

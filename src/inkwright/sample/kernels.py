@@ -230,7 +230,7 @@ def normalize(x, out, size, centred, eps, weight, bias):
 
 
 class Weights(NamedTuple):
-    """A GPT as the kernels read it. A matrix is (layers, panels, words for the depth, PANEL); scale and bias lie beside it."""
+    """A GPT as the kernels read it. A matrix is (layers, panels, words for the depth, PANEL), with scales and biases."""
 
     sizes: Any
     """C, heads, channels of a head, width of the MLP, T, V, activation, 1 if norms are centred."""
@@ -271,6 +271,7 @@ class Room(NamedTuple):
     rows: Any
     """(rows, 2): the slot and the position of each."""
     last: Any
+    probs: Any
 
 
 class Texts(NamedTuple):
@@ -521,7 +522,7 @@ def draw(texts, slot, probs):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def advance(model, texts, room, probs, slots):
+def advance(model, texts, room, slots):
     """One more token for each of these texts; the slot of the first that has no finite logits, or -1."""
     T, at_once, rows = model.sizes[4], len(room.rows), 0
     for slot in slots:
@@ -539,6 +540,6 @@ def advance(model, texts, room, probs, slots):
     if rows:
         read(model, texts, room, rows)
     for slot in slots:
-        if draw(texts, slot, probs) < 0:
+        if draw(texts, slot, room.probs) < 0:
             return slot
     return -1
