@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from inkwright.app.cli.console import Output, complain
+from inkwright.app.cli.console import Output
 from inkwright.app.cli.flags import NAMES, flag, in_flags
 from inkwright.config import SampleConfig, change
 from inkwright.errors import InkwrightError, UsageError, quoted
@@ -51,7 +51,7 @@ def converse(lm: "LanguageModel", config: SampleConfig, out: Output, shown: Call
         except KeyboardInterrupt:  # the text ends, or the line that was being typed
             print()
         except InkwrightError as error:
-            complain(in_flags(error))
+            out.say(str(in_flags(error)))
 
 
 def obey(line: str, config: SampleConfig) -> SampleConfig:
