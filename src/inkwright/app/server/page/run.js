@@ -38,7 +38,7 @@ export async function showRun(name) {
   if ($("run-said").textContent === said + live && $("curve").firstChild) return training ? SECONDS.training : SECONDS.ended;
   $("run-said").textContent = said + live;
   if ($("run-shown").hidden) return SECONDS.training;
-  $("curve").replaceChildren(curve(found, said));
+  $("curve").replaceChildren(curve(found, said, $("curve").clientWidth));
   $("points").replaceChildren(...found.val.map(([step, loss]) => row(step.toLocaleString("en"), loss.toFixed(4))));
   const names = { uniform: "guessing", unigram: "letters by frequency", bigram: "bigram counts", gzip: "gzip", xz: "xz" };
   $("scale").replaceChildren(...found.baseline.map((line) =>
