@@ -244,7 +244,7 @@ def make_folder(path: Path) -> None:
     Raises: MachineError
     """
     try:
-        for missing in reversed([folder for folder in (path, *path.parents) if not folder.is_dir()]):
+        for missing in reversed([folder for folder in (path, *path.parents) if not os.path.lexists(folder)]):
             disk.make(missing)
             disk.sync_folder(missing.parent)
     except OSError as error:

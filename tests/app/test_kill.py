@@ -61,7 +61,7 @@ def test_runs_killed_again_and_again_end_as_the_unbroken_one(here, ink, tiny, pr
             child.kill()
             assert child.wait() == -signal.SIGKILL, "the run was over before it could be killed"
             saved = int(checkpoint_folders(run)[-1].name[5:])
-            assert 0 < saved < 120
+            assert 0 <= saved < 120
             repeated.append(Run.open(run).reports()[-1]["step"] - saved)
             assert ink("info", run).code == 0  # whatever the moment, there is a whole model to read
             commands[run] = ["resume", run, "--json"]

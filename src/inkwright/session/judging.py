@@ -78,14 +78,18 @@ def judge(lm: LanguageModel, text: Passage) -> dict[str, Any]:
 def scale(lm: LanguageModel, folder: Path, text: Passage, own: bool) -> list[Line]:
     """The lines that the loss of a model on a text is read against, counted on what its run was trained on.
 
-    `own`: the text is what the run validates on, and its record has them. None where there is no run around the model.
+    `own`: the text is what the run validates on, and its record has them. None where no run, or no intact text of it, is
+    around the model.
     """
     run = run_of(folder)
     if run is None:
         return []
     if own and "baseline" in run.record:
         return run.record["baseline"]
-    train = tokens.read(run.tokens_folder).train
+    try:
+        train = tokens.read(run.tokens_folder).train
+    except DamagedError:  # the model can be judged without
+        return []
     return baseline(train, text.ids, lm.tokenizer, tokens.scored_characters(text.size), lm.model.config.block_size)
 
 

@@ -136,10 +136,11 @@ def conclude(folder: Path, plan: Sequence["Attempt"], out: Output) -> None:
     if left_out:
         hours = forecast_seconds(attempts(folder, plan[0].track, 1, 0, scaled=True)[-1]) / 3600
         out.say(f"{'scaled':14} left out: about {hours:.1f} hours here; --scaled trains it")
-    path = write(folder, list(results(folder)))
+    reached = list(results(folder))
     out.say()
-    out.row("page", f"{path} (one file, works offline)")
-    out.row("", "! ends outside the band of the published loss")
+    if any(result.as_published is False for result in reached):
+        out.say("! outside the band of the published loss")
+    out.row("page", f"{write(folder, reached)} (one file, works offline)")
 
 
 ladder.__annotations__["flags"] = Annotated[GroundFlags, Parameter(name="*")]

@@ -9,8 +9,9 @@ from cyclopts import Parameter
 
 from inkwright.app.cli.console import Output, safe
 from inkwright.app.cli.flags import STDIN, SampleFlags, sample_config
+from inkwright.app.cli.interactive import converse
 from inkwright.config import change
-from inkwright.errors import SettingError, TextError, quoted
+from inkwright.errors import SettingError, TextError, UsageError, quoted
 
 MAX_PROMPT_BYTES = 1 << 24  # an endless one is not waited for
 
@@ -21,6 +22,7 @@ def sample(
     *,
     prompt: Annotated[str, Parameter(allow_leading_hyphen=True)] = "",
     count: int = 1,
+    interactive: bool = False,
     raw: bool = False,
     strict: bool = False,
     json: bool = False,
@@ -36,6 +38,8 @@ def sample(
         What the text begins with; FILE:name reads it from a file, - from standard input.
     count
         How many texts, each with its own seed.
+    interactive
+        Read beginnings line by line; /help there says more.
     raw
         Write control characters to a terminal as they are.
     strict
@@ -45,6 +49,8 @@ def sample(
     """
     if not 1 <= count <= 10_000:
         raise SettingError("count", f"must be 1 to 10000 (got {quoted(count)})")
+    if interactive and (json or prompt or count > 1):
+        raise UsageError("--interactive does not go with --json, --prompt or --count", "type the prompts instead")
     sampling = sample_config(flags or SampleFlags())
     beginning = read_prompt(prompt)
     out = Output(json)
@@ -52,8 +58,10 @@ def sample(
     from inkwright.app.cli.loading import load, tell_unknown
 
     lm = load(run, out, strict)
-    tell_unknown(lm, beginning, out)
     shown = (lambda text: text) if raw or not sys.stdout.isatty() else safe
+    if interactive:
+        return converse(lm, sampling, out, shown)
+    tell_unknown(lm, beginning, out)
     for number in range(count):
         config = change(sampling, seed=(sampling.seed + number) % 2**63)
         if count > 1 and not json:
