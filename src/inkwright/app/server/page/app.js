@@ -2,7 +2,7 @@
 
 import { ask, askJson, stream, useKey } from "./api.js";
 import { bars, make, percent, visible } from "./pictures.js";
-import { showRun, watchRun } from "./run.js";
+import { watchRun } from "./run.js";
 import { bits, cut, tint } from "./sampling.js";
 
 const $ = (id) => document.getElementById(id);
@@ -285,7 +285,7 @@ function listen() {
     busy(false);
     showModel();
     remember();
-    showRun(model().name);
+    watchRun(() => model().name);
   });
   $("sample").addEventListener("click", sample);
   $("text").addEventListener("click", (event) => {

@@ -17,7 +17,7 @@ export function watchRun(name) {
 }
 
 // Show where a run stands; gives the seconds until it is worth another look.
-export async function showRun(name) {
+async function showRun(name) {
   let found;
   try {
     found = await askJson(`/api/runs/${encodeURIComponent(name)}`);
