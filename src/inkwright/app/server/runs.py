@@ -20,6 +20,7 @@ KINDS = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
 }
 POINTS = 400  # of a curve, at most
 SHOWN = 2000  # likeliest tokens of a distribution, at most

@@ -2,7 +2,7 @@
 
 import { ask, askJson, stream, useKey } from "./api.js";
 import { bars, make, percent, visible } from "./pictures.js";
-import { showRun, watchRun } from "./run.js";
+import { watchRun } from "./run.js";
 import { bits, cut, tint } from "./sampling.js";
 
 const $ = (id) => document.getElementById(id);
@@ -222,12 +222,12 @@ function showNext() {
   const rank = taken < 0 ? "" : `, place ${taken + 1} of ${seen.ids.length}, ${bits(seen.logprobs[taken]).toFixed(1)} bits of surprise`;
   const said = `Token ${here + 1}, ${taken < 0 ? visible(token.text) : name(taken)}${rank}. Likeliest: ${likeliest}.`;
   $("next-said").textContent = said;
-  $("bars").replaceChildren(bars(found, taken, said));
+  $("next-shown").hidden = false;
+  $("bars").replaceChildren(bars(found, taken, said, $("bars").clientWidth));
   const kept = `${found.kept} of ${seen.ids.length + seen.more} tokens may be drawn, holding ${percent(found.mass)} of the probability`;
   $("cut").textContent = `${kept} (limit: ${found.why}). After ${seen.context} tokens of context.`;
   $("rows").replaceChildren(...rows(found, taken, name));
   $("more").hidden = all || seen.ids.length <= ROWS;
-  $("next-shown").hidden = false;
 }
 
 function rows(found, taken, name) {
@@ -285,7 +285,7 @@ function listen() {
     busy(false);
     showModel();
     remember();
-    showRun(model().name);
+    watchRun(() => model().name);
   });
   $("sample").addEventListener("click", sample);
   $("text").addEventListener("click", (event) => {

@@ -22,17 +22,24 @@ export function visible(text) {
   return text.replace(hidden, (char) => names[char] ?? `\\u{${char.codePointAt(0).toString(16)}}`);
 }
 
+// A picture is as wide as its place, so that its letters keep their size.
+function within(room, least, most) {
+  return Math.min(Math.max(room || most, least), most);
+}
+
 export function percent(p) {
   return p >= 0.1 ? `${(p * 100).toFixed(0)} %` : p >= 0.001 ? `${(p * 100).toFixed(1)} %` : p > 0 ? "< 0.1 %" : "0";
 }
 
-// The whole distribution, likeliest first: filled what may be drawn, in outline what the model said.
-export function bars({ model, drawn, kept, why }, taken, said) {
-  const [width, height, foot, most] = [460, 150, 18, 120];
+// The whole distribution, likeliest first: filled what may be drawn, in outline what the model said. Small ones would
+// not be seen beside the first, so that heights are square roots.
+export function bars({ model, drawn, kept, why }, taken, said, room) {
+  const [height, foot, most] = [150, 18, 120];
+  const width = within(room, 280, 900);
   const shown = Math.min(model.length, most);
   const top = Math.max(...model.slice(0, shown), ...drawn.slice(0, shown));
   const step = width / shown;
-  const tall = (p) => (p / top) * (height - 8);
+  const tall = (p) => Math.sqrt(p / top) * (height - 16);
   const picture = draw("svg", { viewBox: `0 0 ${width} ${height + foot}`, role: "img", "aria-label": said });
   for (let i = 0; i < shown; i++) {
     const x = i * step + step * 0.1;
@@ -48,13 +55,14 @@ export function bars({ model, drawn, kept, why }, taken, said) {
     picture.append(draw("text", { x: right ? x - 5 : x + 5, y: 12, "text-anchor": right ? "end" : "start" }, `cut by ${why}`));
   }
   const rest = model.length > shown ? `, ${model.length - shown} more to the right` : "";
-  picture.append(draw("text", { x: 0, y: height + 14 }, `likeliest first${rest}`));
+  picture.append(draw("text", { x: 0, y: height + 14 }, `likeliest first, heights are square roots${rest}`));
   return picture;
 }
 
 // Training and validation loss over steps, with what counting reaches as level lines.
-export function curve({ train, val, baseline }, said) {
-  const [width, height, left, right, foot] = [900, 300, 40, 120, 22];
+export function curve({ train, val, baseline }, said, room) {
+  const width = within(room, 300, 1200);
+  const [height, left, right, foot] = [width < 600 ? 220 : 300, 34, width < 600 ? 4 : 100, 22];
   const lines = baseline.filter((line) => ["bigram", "ngram"].includes(line.name));
   const losses = [...train, ...val].map((point) => point[1]).concat(lines.map((line) => line.loss));
   const low = Math.min(...losses) - 0.05;
@@ -71,7 +79,8 @@ export function curve({ train, val, baseline }, said) {
   for (const line of lines) {
     const name = line.name === "ngram" ? `${line.order}-gram counts` : "bigram counts";
     picture.append(draw("line", { class: "count", x1: left, x2: width - right, y1: y(line.loss), y2: y(line.loss) }));
-    picture.append(draw("text", { x: width - right + 6, y: y(line.loss) + 4 }, name));
+    const at = right > 50 ? { x: width - right + 6, y: y(line.loss) + 4 } : { x: width - right, y: y(line.loss) - 4, "text-anchor": "end" };
+    picture.append(draw("text", at, name));
   }
   for (const [kind, points] of [["train", train], ["val", val]]) {
     const path = points.map(([step, loss]) => `${x(step).toFixed(1)},${y(loss).toFixed(1)}`).join(" ");

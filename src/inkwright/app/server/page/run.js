@@ -17,7 +17,7 @@ export function watchRun(name) {
 }
 
 // Show where a run stands; gives the seconds until it is worth another look.
-export async function showRun(name) {
+async function showRun(name) {
   let found;
   try {
     found = await askJson(`/api/runs/${encodeURIComponent(name)}`);
@@ -38,7 +38,7 @@ export async function showRun(name) {
   if ($("run-said").textContent === said + live && $("curve").firstChild) return training ? SECONDS.training : SECONDS.ended;
   $("run-said").textContent = said + live;
   if ($("run-shown").hidden) return SECONDS.training;
-  $("curve").replaceChildren(curve(found, said));
+  $("curve").replaceChildren(curve(found, said, $("curve").clientWidth));
   $("points").replaceChildren(...found.val.map(([step, loss]) => row(step.toLocaleString("en"), loss.toFixed(4))));
   const names = { uniform: "guessing", unigram: "letters by frequency", bigram: "bigram counts", gzip: "gzip", xz: "xz" };
   $("scale").replaceChildren(...found.baseline.map((line) =>
