@@ -169,6 +169,16 @@ def test_a_model_without_biases_is_written_with_zeros_and_refuses_anything_else(
             model_folder.read(folder)
 
 
+def test_a_shape_far_larger_than_the_weights_is_refused_before_room_is_made(tiny_model, tokenizer, write) -> None:
+    model = tiny_model("modern", dtype=torch.float32, vocab_size=tokenizer.vocab_size)
+    folder = write(model, elsewhere=True)
+    stock = json.loads((folder / "config.json").read_text())
+    stock["inkwright"]["n_embd"] = stock["hidden_size"] = 10**6
+    (folder / "config.json").write_text(json.dumps(stock))
+    with pytest.raises(ModelError, match=r"config\.json describes [\d,]+ parameters, model\.safetensors holds"):
+        model_folder.read(folder)
+
+
 def test_weights_are_never_half_loaded(tiny_model, tokenizer) -> None:
     source = tiny_model("modern", dtype=torch.float32)
     target = tiny_model("modern", dtype=torch.float32, seed=1)

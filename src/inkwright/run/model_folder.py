@@ -15,6 +15,9 @@ from inkwright.errors import ModelError, quoted
 from inkwright.model import MODELS, LogitModel
 from inkwright.run.layout import from_stock, our_config, stock_config, to_stock
 from inkwright.text.tokenizer import END_OF_TEXT, Tokenizer
+from inkwright.train.device import parameter_estimate
+
+SLACK = 100  # an estimate may be wrong, but not by so much
 
 
 @dataclass(frozen=True)
@@ -75,11 +78,15 @@ def read(folder: Path) -> ModelFolder:
             raise ModelError(f"{folder}/{name} is not a JSON object")
         return found
 
-    model = build_empty(our_config(fields("config.json")))
+    config = our_config(fields("config.json"))
     try:
         tensors = safetensors.torch.load(file("model.safetensors"))
     except SafetensorError as error:
         raise ModelError(f"{folder}/model.safetensors is not a safetensors file: {quoted(error)}") from None
+    held, described = sum(tensor.numel() for tensor in tensors.values()), parameter_estimate(config)
+    if described > SLACK * (held + 1_000_000):  # before room is made for them
+        raise ModelError(f"{folder}/config.json describes {described:,} parameters, model.safetensors holds {held:,}")
+    model = build_empty(config)
     from_stock(tensors, model)
     refuse_not_finite(model)
     tokenizer = Tokenizer.from_json(file("tokenizer.json").decode(errors="replace"))
