@@ -150,7 +150,7 @@ def replace(path: Path, content: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             disk.unlink(draft)
-        raise SaveError(*explain(error, path)) from error
+        raise SaveError(*explain(error, path, len(content))) from error
 
 
 def write_record(path: Path, facts: Mapping[str, Any]) -> None:
