@@ -134,7 +134,7 @@ def start(name: str, place: Path, minutes: float, until: float, seed: int) -> "s
     arguments = ["--row", name, "--place", own, "--minutes", minutes, "--until", until, "--seed", seed]
     command = [sys.executable, "-m", "tests.lossless.soak", *map(str, arguments)]
     log = (own.parent / f"{own.name}.log").open("w+", encoding="utf-8")
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "300", "PYTHONWARNINGS": "ignore"}
     child = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, text=True, env=env, start_new_session=True)
     child.log = log  # type: ignore[attr-defined]
     child.place = own  # type: ignore[attr-defined]
