@@ -422,9 +422,15 @@ def thread_counts(place: Path, tally: Tally) -> None:
             losses = [Run.open(place / f"{n}a").reports()[-1]["val_loss"] for n in ends]
             assert abs(losses[0] - losses[-1]) <= 1e-5 * losses[0], losses
             if threads > 1:
-                training, notes = reopen(shutil.copytree(place / "1a", place / f"of1-{threads}"), {"threads": threads})
-                training.run.close()
-                assert any("not bit-identical" in note for note in notes), notes
+                other = shutil.copytree(place / "1a", place / f"of1-{threads}")
+                pid = fork(lambda run=other, n=threads: _told_of_other_threads(run, n), log)  # its threads end with it
+                assert finish(pid, PATIENCE)[0] == 0, log.read_text()
+
+
+def _told_of_other_threads(run: Path, threads: int) -> None:
+    training, notes = reopen(run, {"threads": threads})
+    training.run.close()
+    assert any("not bit-identical" in note for note in notes), notes
 
 
 def surroundings(place: Path, tally: Tally) -> None:
