@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import inkwright
-from inkwright.run.folder import Run, checkpoint_folders
+from inkwright.run.folder import Run, checkpoint_folders, step_of
 
 pytestmark = [
     pytest.mark.long,
@@ -47,29 +47,43 @@ def essence(run: Path) -> dict[str, str]:
 
 
 def test_runs_killed_again_and_again_end_as_the_unbroken_one(here, ink, tiny, process):
-    plan = [*tiny, "--steps", 120, "--eval-every", 40, "--report-every", 3, "--dropout", 0.1, "--json"]
+    plan = [
+        *tiny,
+        "--steps",
+        1_000_000,
+        "--eval-every",
+        40,
+        "--report-every",
+        1,
+        "--dropout",
+        0.1,
+    ]  # never done in time
     moments = random.Random(20)
     runs = [Path(f"broken{i}") for i in range(RUNS)]
     commands = {run: ["train", "book.txt", "--run", run, *plan, "--checkpoint-every", 5] for run in runs}
     repeated: list[int] = []  # for each kill, how many steps were on record that no checkpoint held
     for _ in range(KILLS):
-        children = {run: process(*commands[run]) for run in runs}  # side by side
+        children = {run: process(*commands[run], "--json") for run in runs}  # side by side
         for run, child in children.items():
             first = child.stdout.readline()  # from here on it steps
             assert first.startswith(b'{"event": "progress"'), child.stderr.read()
             time.sleep(moments.uniform(0, 0.15))
             child.kill()
-            assert child.wait() == -signal.SIGKILL, "the run was over before it could be killed"
-            saved = int(checkpoint_folders(run)[-1].name[5:])
-            assert 0 <= saved < 120
-            repeated.append(Run.open(run).reports()[-1]["step"] - saved)
+            assert child.wait() == -signal.SIGKILL
+            repeated.append(Run.open(run).reports()[-1]["step"] - step_of(checkpoint_folders(run)[-1]))
             assert ink("info", run).code == 0  # whatever the moment, there is a whole model to read
-            commands[run] = ["resume", run, "--json"]
+            commands[run] = ["resume", run]
     assert max(repeated) > 0, "no kill came between two saves: for this test to say anything one must"
-    assert ink("train", "book.txt", "--run", "unbroken", *plan, "--checkpoint-every", 100).code == 0
+    end = max(step_of(checkpoint_folders(run)[-1]) for run in runs) + 7
+    settings = {
+        flag.removeprefix("--").replace("-", "_"): value for flag, value in zip(plan[::2], plan[1::2], strict=True)
+    }
+    whole = inkwright.fit("book.txt", "unbroken", **settings, checkpoint_every=100_000)
+    for steps in (whole, *map(inkwright.resume, runs)):
+        while next(steps).step < end:
+            pass
+        steps.close()
     for run in runs:
-        said = ink("resume", run, "--json")
-        assert said.code == 0 and json.loads(said.out.splitlines()[-1])["step"] == 120
         assert essence(run) == essence(Path("unbroken"))
         assert not [path for path in run.rglob(".*") if path.name != ".lock"], "something half-written was left"
 

@@ -33,6 +33,7 @@ from tests.lossless.harness import (
     begin_or_go_on,
     book,
     cpu_seconds,
+    ended,
     essence,
     finish,
     fork,
@@ -228,9 +229,9 @@ def _signalled(
             return cli.run([str(word) for word in words])
 
     pid = fork(work, log)
+    os.close(theirs)  # or a child that dies would never be heard of
     os.read(ours, 1)
     os.close(ours)
-    os.close(theirs)
     time.sleep(after_seconds)
     before = cpu_seconds(pid)
     began = time.monotonic()
@@ -278,35 +279,38 @@ def one_writer(place: Path, tally: Tally) -> None:
 
 
 def _at_once(open_run: Callable[[], Training], count: int, log: Path) -> list[int]:
-    """Exit codes of so many that begin at one moment; who wins holds on, and is killed when the others are done."""
+    """Exit codes of so many that begin at one moment, -9 for each that has won: it holds on until all have answered."""
     gate, opener = os.pipe()
     told, winner = os.pipe()
+    os.set_blocking(told, False)
 
     def work() -> int:
         os.read(gate, 1)
-        training = open_run()
+        steps = iter(open_run())  # held: a loop that is left gives its folder back
+        next(steps)
         os.write(winner, b"w")
-        next(iter(training))
         time.sleep(PATIENCE)
         return 0
 
-    pids = [fork(work, log) for _ in range(count)]
+    left, codes, winners = [fork(work, log) for _ in range(count)], list[int](), 0
     os.write(opener, b"x" * count)
-    os.read(told, 1)
-    began, codes, left = time.monotonic(), [], list(pids)
-    while len(left) > 1 and time.monotonic() - began < 10:
-        for pid in list(left):
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if ended:
-                left.remove(pid)
-                codes.append(os.waitstatus_to_exitcode(status))
-        time.sleep(0.002)
-    for pid in left:
-        kill(pid)
-        codes.append(-9)
-    for pipe in (gate, opener, told, winner):
-        os.close(pipe)
-    return codes
+    deadline = time.monotonic() + PATIENCE
+    try:
+        while len(codes) + winners < count:
+            assert time.monotonic() < deadline, f"{codes} and {winners} winners, and no word of the others"
+            with contextlib.suppress(BlockingIOError):
+                winners += len(os.read(told, count))
+            for pid in list(left):
+                if (code := ended(pid)) is not None:
+                    left.remove(pid)
+                    codes.append(code)
+            time.sleep(0.002)
+    finally:
+        for pid in left:
+            kill(pid)
+        for pipe in (gate, opener, told, winner):
+            os.close(pipe)
+    return [*codes, *[-signal.SIGKILL] * winners]
 
 
 # ---------------------------------------------------------------- what may not change

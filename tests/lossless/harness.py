@@ -113,15 +113,25 @@ def fork(work: Callable[[], object], log: Path) -> int:
 def finish(pid: int, patience: float = PATIENCE) -> tuple[int, float]:
     """How a child ended (its exit code, or minus a signal), and the CPU seconds it took."""
     deadline = time.monotonic() + patience
-    while True:
-        ended, status, usage = os.wait4(pid, os.WNOHANG)
-        if ended:
-            _children.discard(pid)
-            return os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime
+    while (end := _ended(pid)) is None:
         if time.monotonic() > deadline:
             kill(pid)
             raise AssertionError(f"a child hung for {patience:.0f} seconds")
         time.sleep(0.001)
+    return end
+
+
+def ended(pid: int) -> int | None:
+    """How a child ended; None while it has not."""
+    return end[0] if (end := _ended(pid)) else None
+
+
+def _ended(pid: int) -> tuple[int, float] | None:
+    gone, status, usage = os.wait4(pid, os.WNOHANG)
+    if not gone:
+        return None
+    _children.discard(pid)
+    return os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime
 
 
 def kill(pid: int) -> bool:
