@@ -61,13 +61,14 @@ def tiny_model(tiny_config: Callable[..., ModelConfig]) -> Callable[..., LogitMo
     """`tiny_model("classic")`: in float64, in evaluation, each weight moved at random: no zero hides a part."""
 
     def make(name: str, dtype: torch.dtype = torch.float64, seed: int = 0, **changes: object) -> LogitModel:
-        model = build(tiny_config(name, **changes), seed).to(dtype)
-        rng = torch.Generator().manual_seed(seed)
+        config, rng = tiny_config(name, **changes), torch.Generator().manual_seed(seed)
+        text = torch.randint(config.vocab_size, (5_000,), generator=rng).numpy()
+        model = build(config, seed, text).to(dtype)
         with torch.no_grad():
             for weight in model.parameters():
                 weight += torch.randn(weight.shape, generator=rng, dtype=torch.float64).to(dtype) * 0.2
             if isinstance(model, Counts):
-                model.count(torch.randint(model.config.vocab_size, (5_000,), generator=rng).numpy())
+                model.count(text)
         return model.eval()
 
     return make

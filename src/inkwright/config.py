@@ -49,7 +49,7 @@ class TextConfig(Record):
 
 
 Model = Literal[
-    "gpt", "bigram", "linear", "averaging", "one-head", "many-heads", "feed-forward", "no-residual", "residual",
+    "gpt", "swift", "bigram", "linear", "averaging", "one-head", "many-heads", "feed-forward", "no-residual", "residual",
     "projection", "wide", "layernorm", "counts",
 ]  # fmt: skip
 
@@ -61,7 +61,7 @@ class ModelConfig(Record):
 
     model: Model = Field(
         default="gpt",
-        description="gpt; counts: an n-gram model; or a rung that leads to the GPT: "
+        description="gpt; swift: a GPT that learns fast on a CPU; counts: an n-gram model; or a rung that leads to the GPT: "
         "bigram, linear, averaging, one-head ... layernorm",
     )
     shape: Literal["classic", "modern", "lecture"] = Field(
@@ -73,13 +73,22 @@ class ModelConfig(Record):
     n_embd: int = Field(default=128, ge=1, le=1_000_000, description="Channels: width of the residual stream")
     block_size: int = Field(default=128, ge=1, le=10_000_000, description="Context: the most tokens the model can see")
     dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of activations dropped in training")
+    input_dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="Share of the first activations dropped in training (swift only)"
+    )
+    gram_dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="Share of the grams hidden in training (swift only)"
+    )
     activation: Literal["gelu", "gelu_tanh", "relu"] = Field(
         default="gelu_tanh",
         description="Of the MLP (classic and lecture): nanoGPT's gelu, GPT-2's gelu_tanh, the lecture's relu",
     )
     bias: bool = Field(default=False, description="Biases in linear layers and norms (classic only)")
     ngram_order: int | None = Field(
-        default=None, ge=0, le=20, description="Tokens in a gram (counts only) [default: chosen on the training text]"
+        default=None,
+        ge=0,
+        le=20,
+        description="Tokens in the longest gram (counts and swift) [default: chosen on the training text; swift 5]",
     )
     vocab_size: int = Field(
         default=0, ge=0, description="Number of different tokens: the tokenizer's, never set by hand"

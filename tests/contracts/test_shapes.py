@@ -20,18 +20,33 @@ from inkwright.model.encoder import Classifier, DecoderBlock, Embedding, Encoder
 from inkwright.model.gpt import MLP, Block, SwiGLU
 from inkwright.model.ladder import ResidualBlock, RungBlock
 from inkwright.model.norm import RMSNorm
+from inkwright.model.swift import GramEmbedding, SwiftBlock, sum_of_rows, turns
 from inkwright.sample.draw import Pen, draw, probabilities
 from inkwright.sample.generate import next_logits
 from inkwright.text.windows import Windows
 
 ROOT = Path(inkwright.__file__).parent
-SIZES = {"B": 7, "T": 5, "C": 12, "nh": 3, "hs": 4, "V": 11, "orders": 6, "S": 8, "classes": 9}
-B, T, C, nh, hs, V, orders, S, classes = SIZES.values()  # all different, and none is 2
+SIZES = {
+    "B": 7,
+    "T": 5,
+    "C": 12,
+    "nh": 3,
+    "hs": 4,
+    "V": 11,
+    "orders": 6,
+    "S": 8,
+    "classes": 9,
+    "R": 13,
+    "N": 10,
+    "k": 14,
+}
+B, T, C, nh, hs, V, orders, S, classes, R, N, k = SIZES.values()  # all different, and none is 2
 
 GPT = ModelConfig(shape="modern", n_layer=1, n_head=nh, n_embd=C, block_size=T, vocab_size=V)
 CLASSIC = ModelConfig(shape="classic", n_layer=1, n_head=nh, n_embd=C, block_size=T, vocab_size=V)
 BIGRAM = ModelConfig(model="bigram", block_size=T, vocab_size=V)
 LONGER = change(CLASSIC, block_size=S)
+SWIFT = ModelConfig(model="swift", n_layer=1, n_head=nh, n_embd=C, block_size=T, vocab_size=V)
 LECTURE = ModelConfig(shape="lecture", n_layer=1, n_head=nh, n_embd=C, block_size=T, vocab_size=V)
 COUNTS = Counts(ModelConfig(model="counts", ngram_order=orders - 1, block_size=T, vocab_size=V))
 COUNTS.count(np.arange(50) ** 2 % V)
@@ -51,6 +66,10 @@ CALLS: dict[str, Callable[..., Any]] = {
     "model.gpt.SwiGLU.forward": SwiGLU(GPT),
     "model.gpt.Block.forward": Block(CLASSIC, 0),
     "model.gpt.GPT.forward": build(GPT),
+    "model.swift.sum_of_rows": lambda table, rows: sum_of_rows(table, (R * rows).long()),
+    "model.swift.GramEmbedding.forward": lambda idx: GramEmbedding(SWIFT)(idx, T),
+    "model.swift.SwiftBlock.forward": lambda x: SwiftBlock(SWIFT, 0)(x, turns(T, hs)),
+    "model.swift.Swift.forward": build(SWIFT),
     "model.encoder.Embedding.forward": Embedding(CLASSIC),
     "model.encoder.Encoder.forward": Encoder(CLASSIC),
     "model.encoder.Classifier.forward": Classifier(CLASSIC, classes),

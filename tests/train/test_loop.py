@@ -10,7 +10,7 @@ import pytest
 import safetensors.torch
 import torch
 from torch import Tensor
-from torch.optim import AdamW, Muon
+from torch.optim import AdamW
 
 from inkwright.config import ModelConfig, TrainConfig, change
 from inkwright.errors import DivergedError, ModelError
@@ -20,6 +20,7 @@ from inkwright.text.windows import Windows
 from inkwright.train.guard import MOST_SKIPPED, Guard
 from inkwright.train.loop import TrainState, train
 from inkwright.train.loss import evaluate, next_token_loss
+from inkwright.train.muon import Muon
 from inkwright.train.optimizer import build_optimizers, clip_gradients, learning_rate
 
 Config = Callable[..., ModelConfig]

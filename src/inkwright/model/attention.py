@@ -20,6 +20,10 @@ cross    every position from every position of another text
 """
 
 
+SHORT = 512
+"""Tokens up to which a CPU writes the attention weights down in training."""
+
+
 def attention_weights(q: Tensor, k: Tensor, mask: Mask = "causal") -> Tensor:
     """How much each position reads from each other one that it may see; every row sums to 1.
 
@@ -40,11 +44,43 @@ def attend(q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0, mask: Mask = "
     Shape: (B, nh, T, hs), (B, nh, T, hs), (B, nh, T, hs) -> (B, nh, T, hs)
     """
     queries, keys = q.shape[2], k.shape[2]
+    if mask == "causal" and queries == keys <= SHORT and not dropout and q.requires_grad and q.device.type == "cpu":
+        return short_attention(q, k, v)
     if mask != "causal" or queries == 1:
         return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
     if queries == keys:
         return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=_visible(queries, keys, q.device), dropout_p=dropout)
+
+
+def short_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Causal attention that keeps its weights for the way back: on a CPU, a short text has room for them.
+
+    The fused kernel computes them again, and in half precision its way back takes six times as long (docs/diary.md).
+
+    Shape: (B, nh, T, hs), (B, nh, T, hs), (B, nh, T, hs) -> (B, nh, T, hs)
+    """
+    return _ShortAttention.apply(q, k, v)  # pyright: ignore[reportReturnType]
+
+
+class _ShortAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        shape, T = q.shape, q.shape[2]
+        q, k, v = (part.flatten(0, 1) for part in (q, k, v))
+        hidden = torch.full((T, T), float("-inf"), dtype=q.dtype, device=q.device).triu(1)
+        weights = torch.baddbmm(hidden, q, k.mT, alpha=shape[-1] ** -0.5).softmax(-1)
+        ctx.save_for_backward(q, k, v, weights)
+        ctx.shape = shape
+        return (weights @ v).view(shape)
+
+    @staticmethod
+    def backward(ctx, *grad_outputs: Tensor) -> tuple[Tensor, ...]:
+        q, k, v, weights = ctx.saved_tensors
+        gradient = grad_outputs[0].flatten(0, 1)
+        scores = torch.ops.aten._softmax_backward_data(gradient @ v.mT, weights, -1, weights.dtype)
+        scores = scores.mul_(ctx.shape[-1] ** -0.5)
+        return tuple(part.view(ctx.shape) for part in (scores @ k, scores.mT @ q, weights.mT @ gradient))
 
 
 def _visible(queries: int, keys: int, device: torch.device) -> Tensor:

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -30,6 +31,12 @@ class LogitModel(nn.Module, ABC):
     @abstractmethod
     def initialize(self, seed: int) -> None:
         """Fresh weights, the same for the same seed."""
+
+    def look_through(self, ids: np.ndarray) -> None:
+        """Take from the training text, (N,) ids, what the model is made of before it learns; most need nothing.
+
+        Raises: Interrupted   a stop was asked for on the way
+        """
 
     def make_room(self, tensors: Mapping[str, Tensor]) -> None:
         """Take the sizes of tensors that are about to be loaded, where they are not the configuration's to say.

@@ -25,6 +25,7 @@ from inkwright.config import ModelConfig
 from inkwright.errors import ModelError
 from inkwright.model.base import LogitModel
 from inkwright.model.cache import Cache, first_position
+from inkwright.model.grams import count_grams, find
 
 HIGHEST_ORDER = 9  # tried when the order is chosen
 SLICE = 0.1  # of the training text, on which the order is chosen
@@ -149,11 +150,7 @@ class Counts(LogitModel):
 
     def _find(self, k: int, contexts: Tensor, tokens: Tensor) -> Tensor:
         """The place in `grams_k` of each context (a place in `grams_(k-1)`) followed by a token; -1: never seen."""
-        grams, wanted = self._grams(k), contexts * self.config.vocab_size + tokens
-        if not len(grams):
-            return torch.full_like(wanted, -1)
-        place = torch.searchsorted(grams, wanted).clamp_(max=len(grams) - 1)
-        return torch.where((contexts >= 0) & (grams[place] == wanted), place, -1)
+        return find(self._grams(k), contexts, tokens, self.config.vocab_size)
 
     def _all_there_is(self, idx: Tensor, k: int) -> Tensor:
         """Where no order above k can say more, (B, T): the window begins there, or k is the highest."""
@@ -241,42 +238,6 @@ def _discounts(counts: Tensor) -> Tensor:
     found = [1 - 2 * y * twice / once, 2 - 3 * y * thrice / twice, 3 - 4 * y * fourfold / thrice]
     found = [min(max(discount, 0.1), c - 0.1) for c, discount in enumerate(found, start=1)]
     return torch.tensor([0.0, *found], dtype=torch.float64, device=counts.device)
-
-
-# ---------------------------------------------------------------- counting
-
-
-def count_grams(ids: np.ndarray, order: int, vocab_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The grams of each length in a text, (N,) ids, as `Counts` keeps them, and how often each occurs."""
-    N = len(ids)
-    padded = np.concatenate([ids.astype(np.int64), np.zeros(order, np.int64)])
-    starts = _sorted_starts(padded, N, order, vocab_size)
-    new = np.zeros(N, bool)  # where a gram differs from the one before it in the sorted list
-    new[:1] = True
-    place = np.zeros(N, np.int64)
-    for k in range(1, order + 1):
-        interrupt.check()
-        over = np.flatnonzero(starts + k > N)  # would run over the end: at most one, and it hands its mark on
-        new[over[over + 1 < len(new)] + 1] |= new[over[over + 1 < len(new)]]
-        starts, new, place = (np.delete(array, over) for array in (starts, new, place))
-        token = padded[starts + k - 1]
-        new[1:] |= token[1:] != token[:-1]
-        first = np.flatnonzero(new)
-        yield place[first] * vocab_size + token[first], np.diff(first, append=len(new))
-        place = np.cumsum(new) - 1
-
-
-def _sorted_starts(padded: np.ndarray, N: int, order: int, vocab_size: int) -> np.ndarray:
-    """The places of a text in the order of the `order` tokens that follow."""
-    key = np.zeros(N, np.int64)
-    largest = 1
-    for k in range(order):
-        if largest > (2**62) // vocab_size:
-            key = np.unique(key, return_inverse=True)[1]
-            largest = N
-        key = key * vocab_size + padded[k : k + N]
-        largest *= vocab_size
-    return np.argsort(key, kind="stable")
 
 
 def choose_order(ids: np.ndarray, vocab_size: int) -> int:

@@ -74,7 +74,7 @@ def prepare(
         device.require_memory(model_config, config.train, device.resolve_device(config.machine.device))
         if scarce := checkpoint.room_for(run.folder, device.parameter_estimate(model_config)):
             notes.append(Note(scarce))
-        model = build(model_config, derive(config.train.seed, "init"))
+        model = build(model_config, derive(config.train.seed, "init"), text.train)
         if origin is not None:
             inherit(model, origin)
         machine = device.decide(config.machine, model, config.train)

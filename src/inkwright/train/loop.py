@@ -102,7 +102,7 @@ def gradients(
     forward = model if forward is None else forward
     total = 0.0
     for micro, (idx, targets) in enumerate(zip(*(part.split(size) for part in batch), strict=True)):
-        if model.config.dropout:
+        if model.config.dropout or model.config.input_dropout or model.config.gram_dropout:
             torch.manual_seed(derive(config.seed, "dropout", step, micro))
         with _precision(device, dtype):
             logits = forward(idx.to(device))

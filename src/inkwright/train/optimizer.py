@@ -4,9 +4,14 @@ import math
 
 import torch
 from torch import nn
-from torch.optim import AdamW, Muon, Optimizer
+from torch.optim import AdamW, Optimizer
 
 from inkwright.config import TrainConfig
+from inkwright.train.muon import Muon
+from inkwright.train.row_adagrad import RowAdagrad, coalesced
+
+ROW_RATE = 30.0
+"""Learning rate of a table of grams, in those of the rest: Adagrad's steps shrink as 1 / sqrt(times the row was needed)."""
 
 
 def build_optimizers(model: nn.Module, config: TrainConfig) -> list[Optimizer]:
@@ -16,33 +21,27 @@ def build_optimizers(model: nn.Module, config: TrainConfig) -> list[Optimizer]:
     muon    Muon for the matrices inside the blocks, AdamW for the tables, the head and the vectors. Muon's steps are
             scaled to the size of AdamW's, so that both share one learning rate and one weight decay
 
-    Source: Loshchilov and Hutter 2019 (AdamW); Jordan et al. 2024 (Muon), scaled as in Liu et al. 2025, section 2.2
+    A table of grams, of which a step touches few rows, has RowAdagrad in any case.
+
+    Source: Loshchilov and Hutter 2019 (AdamW)
     """
     named = dict(model.named_parameters())
-    inner = {n for n, p in named.items() if config.optimizer == "muon" and p.ndim == 2 and n.startswith("blocks.")}
+    tables = [p for n, p in named.items() if n.startswith("gram_emb.")]
+    inner = [p for n, p in named.items() if config.optimizer == "muon" and p.ndim >= 2 and n.startswith("blocks.")]
+    rest = [p for p in named.values() if not any(p is other for other in (*tables, *inner))]
+    lr, decay = config.learning_rate, config.weight_decay
     groups = [
-        {
-            "params": [p for n, p in named.items() if n not in inner and p.ndim >= 2],
-            "weight_decay": config.weight_decay,
-        },
-        {"params": [p for n, p in named.items() if n not in inner and p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p in rest if p.ndim >= 2], "weight_decay": decay},
+        {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},
     ]
-    groups = [group for group in groups if group["params"]]
-    if not groups:  # a model that counts
-        return []
-    optimizers: list[Optimizer] = [
-        AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True)
-    ]
+    optimizers: list[Optimizer] = []
+    if rest:  # a model that counts has nothing to learn
+        groups = [group for group in groups if group["params"]]
+        optimizers.append(AdamW(groups, lr=lr, betas=(config.beta1, config.beta2), fused=True))
     if inner:
-        optimizers.append(
-            Muon(
-                [named[name] for name in sorted(inner)],
-                lr=config.learning_rate,
-                weight_decay=config.weight_decay,
-                momentum=0.95,
-                adjust_lr_fn="match_rms_adamw",
-            )
-        )
+        optimizers.append(Muon(inner, lr, decay))
+    if tables:
+        optimizers.append(RowAdagrad(tables, lr, rate=ROW_RATE))
     return optimizers
 
 
@@ -62,4 +61,10 @@ def learning_rate(step: int, config: TrainConfig) -> float:
 
 def clip_gradients(model: nn.Module, most: float) -> float:
     """The norm of the whole gradient, which is scaled down to `most` where it is larger (0: never)."""
-    return torch.nn.utils.clip_grad_norm_(model.parameters(), most or math.inf).item()
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    gradients = [coalesced(gradient).values() if gradient.is_sparse else gradient for gradient in gradients]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    if most and norm > most:
+        for gradient in gradients:
+            gradient.mul_(most / (norm + 1e-6))
+    return norm.item()
