@@ -184,12 +184,13 @@ def _judge_growth(tally: Tally, samples: list[tuple[float, float, int]]) -> None
 
 def stopped_by_a_signal(place: Path, tally: Tally) -> None:
     """T9. SIGINT or SIGTERM at any time, in preparation, steps, evaluations, samples, saves: exit 130 or 143, saved."""
-    text, large = book(place), book(place, "large.txt", 1_000_000)
+    share = 1.0 if tally.wanted > 100 else 0.3  # of the long text, and of the time that it takes
+    text, large = book(place), book(place, "large.txt", round(1_000_000 * share))
     plan = TINY | dict(steps=10**6, eval_every=5, checkpoint_every=4, report_every=1, sample_every=5)
     phases: dict[str, tuple[list[object], float]] = {
-        "any": ([text, *_flags(**plan)], 0.8),
-        "long evaluation": ([text, "--val", large, *_flags(**plan)], 4.0),
-        "long preparation": ([large, *_flags(**plan | dict(tokenizer="char"))], 2.0),
+        "any": ([text, *_flags(**plan)], 0.5),
+        "long evaluation": ([text, "--val", large, *_flags(**plan)], 4.0 * share),
+        "long preparation": ([large, *_flags(**plan | dict(tokenizer="char"))], 2.0 * share),
     }
     waits: list[float] = []
     while tally.more():
