@@ -284,3 +284,18 @@ def test_a_training_in_a_narrow_terminal_moves_a_bar_and_says_nothing_that_steer
     assert code == 0 and b"Traceback" not in shown
     assert b"done       step 20" in shown
     assert b"\x07" not in shown and not re.search(rb"\x1b\]", shown)
+
+
+# ---------------------------------------------------------------- before anything has begun
+
+
+@pytest.mark.parametrize("after", ["inkwright.app", "cyclopts.core", "inkwright.app.server", "torch._C"])
+def test_ctrl_c_while_the_program_is_being_loaded_ends_it_without_a_word(here, process, after):
+    child = process(
+        "train", "book.txt", "--run", "r", env={"PYTHONPROFILEIMPORTTIME": "1"}
+    )  # it tells what it has loaded
+    assert any(line.split()[-1].decode() == after for line in child.stderr)
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=PATIENCE)
+    said = [line for line in err.splitlines() if not line.startswith(b"import time:")]
+    assert child.returncode in (130, -signal.SIGINT) and not said, said
