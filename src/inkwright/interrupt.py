@@ -1,15 +1,17 @@
 """The wish to stop, asked for by a signal and looked at by every long loop. Knows no loop.
 
 The first SIGINT or SIGTERM is noted, and the work ends at the next place where it can be saved. The second one ends the
-process at once.
+process at once. Where nothing listens, and so nothing is to be saved, Ctrl-C leaves at once.
 """
 
 import signal
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 _received: list[int] = []
+_left: list[int] = []
 
 
 class Interrupted(Exception):
@@ -40,6 +42,17 @@ def listening() -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def leave(number: int, frame: types.FrameType | None) -> NoReturn:
+    """What Ctrl-C does where nothing listens."""
+    _left.append(number)
+    raise KeyboardInterrupt
+
+
+def left() -> bool:
+    """Whether Ctrl-C came where nothing listens: some libraries make another exception of it."""
+    return bool(_left)
 
 
 def _note(number: int, frame: types.FrameType | None) -> None:

@@ -372,8 +372,11 @@ def test_stop_ends_the_text_before_it(ink, finished):
 # ---------------------------------------------------------------- help
 
 
-def seconds_of(*args: str) -> float:
-    child = subprocess.Popen([sys.executable, "-m", "inkwright", *args], stdout=subprocess.DEVNULL)
+PARTS_SECONDS = 0.16  # of user time for the parts below, on a machine where help takes 0.19
+
+
+def seconds_of(*command: str) -> float:
+    child = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(child.pid, 0)
     child.returncode = status
     assert status == 0
@@ -382,8 +385,9 @@ def seconds_of(*args: str) -> float:
 
 @pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "wait4"), reason="needs wait4 to measure a child")
-def test_help_takes_under_0_4_seconds_of_user_time():
-    assert min(seconds_of("--help") for _ in range(3)) < 0.4
+def test_help_takes_under_0_4_seconds_of_user_time_and_on_a_slower_machine_as_much_longer_as_its_parts():
+    parts = min(seconds_of("-c", "import cyclopts, pydantic, rich.console") for _ in range(3))
+    assert min(seconds_of("-m", "inkwright", "--help") for _ in range(3)) < 0.4 * max(1, parts / PARTS_SECONDS)
 
 
 def test_help_imports_neither_torch_nor_numpy():

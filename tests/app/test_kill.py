@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import math
 import os
 import random
 import re
@@ -17,6 +18,7 @@ import pytest
 
 import inkwright
 from inkwright.run.folder import Run, checkpoint_folders, step_of
+from tests.lossless.harness import PATIENCE, cpu_seconds
 
 pytestmark = [
     pytest.mark.long,
@@ -24,7 +26,6 @@ pytestmark = [
 ]
 RUNS = 2
 KILLS = 3
-PATIENCE = 30.0  # seconds for a process to do anything at all
 
 
 def until(found: Callable[[], object], process: subprocess.Popen[bytes]) -> None:
@@ -35,6 +36,14 @@ def until(found: Callable[[], object], process: subprocess.Popen[bytes]) -> None
         if process.poll() is not None:
             return
         time.sleep(0.002)
+
+
+def work_on(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """Wait until it has computed for so long, however long that takes."""
+    before = cpu_seconds(process.pid)
+    if before is None:  # this system does not tell
+        return time.sleep(seconds * 3)
+    until(lambda: (cpu_seconds(process.pid) or math.inf) - before >= seconds, process)
 
 
 def essence(run: Path) -> dict[str, str]:
@@ -129,16 +138,18 @@ def test_a_signal_saves_the_step_and_the_run_goes_on_from_there(here, ink, tiny,
 
 
 def test_a_second_signal_leaves_in_the_middle_of_a_step_and_harms_nothing(here, ink, tiny, process):
-    slow = ["--batch-size", 100_000, "--micro-batch-size", 1000]  # a step of many seconds
+    slow = ["--batch-size", 400_000, "--micro-batch-size", 1000]  # a step of many seconds
     asked = [*tiny[: tiny.index("--batch-size")], *tiny[tiny.index("--batch-size") + 2 :], *slow]
     child = process("train", "book.txt", "--run", "r", *asked, *ENDLESS)
     assert any(line.startswith(b"A fresh model scores") for line in child.stderr)  # the next is the first step
-    time.sleep(0.3)
+    work_on(child, 0.4)
     child.send_signal(signal.SIGINT)
-    time.sleep(1.0)  # two that come before Python looks are one
+    work_on(child, 0.4)
     assert child.poll() is None, "the first signal waits for the end of the step"
-    child.send_signal(signal.SIGINT)
-    assert child.wait(timeout=5) == -signal.SIGINT
+    while child.poll() is None:
+        child.send_signal(signal.SIGINT)  # two that come before Python looks are one
+        time.sleep(0.2)
+    assert child.returncode == -signal.SIGINT
     assert ink("info", "r").code == 0
 
 
@@ -273,3 +284,18 @@ def test_a_training_in_a_narrow_terminal_moves_a_bar_and_says_nothing_that_steer
     assert code == 0 and b"Traceback" not in shown
     assert b"done       step 20" in shown
     assert b"\x07" not in shown and not re.search(rb"\x1b\]", shown)
+
+
+# ---------------------------------------------------------------- before anything has begun
+
+
+@pytest.mark.parametrize("after", ["inkwright.app", "cyclopts.core", "inkwright.app.server", "torch._C"])
+def test_ctrl_c_while_the_program_is_being_loaded_ends_it_without_a_word(here, process, after):
+    child = process(
+        "train", "book.txt", "--run", "r", env={"PYTHONPROFILEIMPORTTIME": "1"}
+    )  # it tells what it has loaded
+    assert any(line.split()[-1].decode() == after for line in child.stderr)
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=PATIENCE)
+    said = [line for line in err.splitlines() if not line.startswith(b"import time:")]
+    assert child.returncode in (130, -signal.SIGINT) and not said, said

@@ -188,7 +188,7 @@ def test_what_a_file_prints_is_shown_as_far_as_anyone_would_read(judge, capfd) -
 
 @pytest.mark.parametrize("loop", ["while True:\n        pass", "while True:\n        print('again')"])
 def test_a_loop_that_never_ends_is_ended(loop: str, judge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(running, "PATIENCE_SECONDS", 1.0)
     verdict = judge("causal-mask", f"{running.MARKER}causal-mask\n{MASK}    {loop}\n")
     assert "is there a loop that never ends? It was at line " in verdict.message
     assert [thread.name for thread in threading.enumerate() if thread.name == "exercise"] == []

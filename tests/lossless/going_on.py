@@ -184,12 +184,13 @@ def _judge_growth(tally: Tally, samples: list[tuple[float, float, int]]) -> None
 
 def stopped_by_a_signal(place: Path, tally: Tally) -> None:
     """T9. SIGINT or SIGTERM at any time, in preparation, steps, evaluations, samples, saves: exit 130 or 143, saved."""
-    text, large = book(place), book(place, "large.txt", 1_000_000)
+    share = 1.0 if tally.wanted > 100 else 0.3  # of the long text, and of the time that it takes
+    text, large = book(place), book(place, "large.txt", round(1_000_000 * share))
     plan = TINY | dict(steps=10**6, eval_every=5, checkpoint_every=4, report_every=1, sample_every=5)
     phases: dict[str, tuple[list[object], float]] = {
-        "any": ([text, *_flags(**plan)], 0.8),
-        "long evaluation": ([text, "--val", large, *_flags(**plan)], 4.0),
-        "long preparation": ([large, *_flags(**plan | dict(tokenizer="char"))], 2.0),
+        "any": ([text, *_flags(**plan)], 0.5),
+        "long evaluation": ([text, "--val", large, *_flags(**plan)], 4.0 * share),
+        "long preparation": ([large, *_flags(**plan | dict(tokenizer="char"))], 2.0 * share),
     }
     waits: list[float] = []
     while tally.more():
@@ -403,7 +404,7 @@ def exact_resume(place: Path, tally: Tally) -> None:
                 shutil.copytree(whole, run, ignore=shutil.ignore_patterns("step-*"))
                 shutil.copytree(*(folder / "checkpoints" / f"step-{step:08d}" for folder in (whole, run)))
                 torch.manual_seed(step)  # whatever the global generator holds
-                run_through(go_on(run))
+                run_through(go_on(run, checkpoint_every=MICRO["steps"]))
                 assert essence(run) == expected, "another end"
             shutil.rmtree(run, ignore_errors=True)
         if not tally.more():
@@ -413,12 +414,13 @@ def exact_resume(place: Path, tally: Tally) -> None:
 def thread_counts(place: Path, tally: Tally) -> None:
     """T13. The same number of threads: the same bits. Another: a note, and nearly the same loss."""
     text, log = book(place), place / "log"
+    steps = 200 if tally.wanted > 2 else 60
     ends: dict[int, dict[str, str]] = {}
     for threads in tally.some_of([1, 2, 4, 8][: tally.wanted]):
         with tally.trial(f"{threads} threads"):
             twice = [place / f"{threads}{twin}" for twin in "ab"]
             for run in twice:
-                asked = dict(threads=threads, steps=200, optimizer="adamw")
+                asked = dict(threads=threads, steps=steps, optimizer="adamw")
                 pid = fork(lambda run=run, asked=asked: run_through(begin(text, run, **asked)), log)
                 assert finish(pid, PATIENCE * 3)[0] == 0, log.read_text()
             assert essence(twice[0]) == essence(twice[1]), "the same number of threads, other bits"

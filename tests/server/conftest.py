@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ pytest.importorskip("fastapi", reason="fastapi is not installed: the extra `serv
 pytest.importorskip("uvicorn", reason="uvicorn is not installed: the extra `serve`")
 
 from inkwright.app.cli import run
+from tests.lossless.harness import PATIENCE, cpu_seconds
 
 TINY = """
     --n-layer 1 --n-head 2 --n-embd 16 --block-size 32 --batch-size 4 --warmup-steps 2 --sample-every 0
@@ -65,13 +67,14 @@ class Server:
         found = None
         while found is None:
             assert self.process.poll() is None, log.read_text()
+            time.sleep(0.02)
             found = re.search(r"page +http://\S+:(\d+)\n.*API", log.read_text(), re.DOTALL)
         self.port = int(found[1])
         self.url = f"http://127.0.0.1:{self.port}"
 
     def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Reply:
         """One request on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         raw = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         kind = {} if body is None else {"Content-Type": "application/json"}
         try:
@@ -87,7 +90,7 @@ class Server:
 
     def connect(self) -> socket.socket:
         """A socket to it."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
 
     def begin(self, path: str = "/v1/completions", **fields: Any) -> socket.socket:
         """A request that was sent and whose answer nobody has read yet."""
@@ -102,10 +105,15 @@ class Server:
         text = self.ask("GET", "/metrics").body.decode()
         return float(re.findall(rf"^inkwright_{re.escape(name)} (\S+)$", text, re.MULTILINE)[0])
 
-    def stop(self, patience: float = 20) -> int:
+    def stop(self, patience: float = PATIENCE) -> int:
         """Ask it to stop; its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(patience)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """What it has computed so far; how long things take on a machine that has nothing else to do."""
+        return cpu_seconds(self.process.pid) or time.monotonic()
 
     @property
     def said(self) -> str:

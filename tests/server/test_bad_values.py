@@ -2,7 +2,6 @@
 
 import json
 import random
-import time
 from typing import Any
 
 import pytest
@@ -132,9 +131,9 @@ def test_every_hostile_value_in_every_field_of_every_route_is_answered_decently(
             "content": '"a"', "tokens": "[1]", "ids": "[1]", field: value,
         }  # fmt: skip
         body = "{" + ", ".join(f'"{name}": {raw}' for name, raw in fields.items()) + "}"
-        began = time.monotonic()
+        before = server.cpu_seconds
         decent(server.ask("POST", path, body.encode()))
-        assert time.monotonic() - began < 5
+        assert server.cpu_seconds - before < 5
 
 
 def test_random_bodies_are_answered_decently(server: Any) -> None:

@@ -1,5 +1,6 @@
 """Load is shed and not absorbed, who leaves is noticed, and no request changes another's text."""
 
+import contextlib
 import json
 import random
 import shutil
@@ -14,17 +15,18 @@ from typing import Any
 
 import pytest
 
+from tests.lossless.harness import PATIENCE
+
 pytestmark = pytest.mark.long
 ENDLESS = {"prompt": "ba", "max_tokens": 4096, "stream": True, "temperature": 1.0}
 
 
-def until(claim: Callable[[], bool], seconds: float) -> float:
-    """How long it took to come true."""
-    began = time.monotonic()
+def until(claim: Callable[[], bool]) -> None:
+    """Wait for something to come true, but not for ever."""
+    deadline = time.monotonic() + PATIENCE
     while not claim():
-        assert time.monotonic() - began < seconds, "it did not come true"
+        assert time.monotonic() < deadline, "it did not come true"
         time.sleep(0.005)
-    return time.monotonic() - began
 
 
 def rest(found: socket.socket) -> bytes:
@@ -48,7 +50,7 @@ def handles(server: Any) -> tuple[int, int]:
 @pytest.fixture(scope="module")
 def busy(start: Callable[..., Any], models: dict[str, Path]) -> Any:
     """A server of its own, to be crowded."""
-    found = start(models["char"])
+    found = start(models["char"], "--body-bytes", 5000)
     found.complete(prompt="a", max_tokens=50)
     return found
 
@@ -61,12 +63,12 @@ def test_what_is_more_than_8_and_64_is_told_to_come_back(busy: Any) -> None:
         heads = list(pool.map(lambda stream: stream.recv(1 << 16), streams[72:]))
     refused = [head for head in heads if b" 429 " in head.split(b"\r\n", 1)[0]]
     assert len(refused) >= 20 and all(b"retry-after: " in head.lower() for head in refused)
-    began = time.monotonic()
-    assert busy.ask("GET", "/health").status == 200 and time.monotonic() - began < 1
+    before_health = busy.cpu_seconds
+    assert busy.ask("GET", "/health").status == 200 and busy.cpu_seconds - before_health < 1
     assert busy.number("num_requests_running") <= 8 and busy.number("num_requests_waiting") <= 64
     for stream in streams:
         stream.close()
-    until(lambda: busy.number("num_requests_waiting") + busy.number("num_requests_running") == 0, 5)
+    until(lambda: busy.number("num_requests_waiting") + busy.number("num_requests_running") == 0)
     assert memory(busy) - before <= 64
 
 
@@ -88,12 +90,14 @@ def test_a_place_is_free_soon_after_its_client_left(busy: Any) -> None:
             stream.recv(1 + rng.randrange(2000))
         for each in (stream, *crowd):
             each.close()
-        slowest = max(slowest, until(lambda: busy.number("num_requests_running") == 0, 5))
-    assert slowest < 0.6  # 250 ms on a quiet machine, and what asking costs
+        left = busy.cpu_seconds
+        until(lambda: busy.number("num_requests_running") == 0)
+        slowest = max(slowest, busy.cpu_seconds - left)
+    assert slowest < 0.3  # seconds of its work, those for being asked included
     written = busy.number("generation_tokens_total")
     time.sleep(0.1)
     assert busy.number("generation_tokens_total") == written
-    until(lambda: handles(busy)[0] <= start_handles[0] + 1, 5)
+    until(lambda: handles(busy)[0] <= start_handles[0] + 1)
     assert handles(busy)[1] <= start_handles[1] + 1
 
 
@@ -128,16 +132,16 @@ def hasty(start: Callable[..., Any], models: dict[str, Path]) -> Any:
     """A server with short patience."""
     limits = {"header": 0.5, "body": 0.7, "stall": 1.0, "request": 1.5, "stop": 1.0}
     flags = [part for name, value in limits.items() for part in (f"--{name}-seconds", value)]
-    return start(models["char"], *flags, "--body-bytes", 5000, "--running", 2, "--waiting", 2)
+    return start(models["char"], *flags, "--running", 2, "--waiting", 2)
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /health HT", b"GET /health HTTP/1.1\r\nHost: loc"])
 def test_a_slow_head_is_cut_off(hasty: Any, sent: bytes) -> None:
+    began = time.monotonic()
     with hasty.connect() as found:
         found.sendall(sent)
-        began = time.monotonic()
         assert found.recv(4096).startswith(b"HTTP/1.1 408") and found.recv(4096) == b""
-        assert 0.3 < time.monotonic() - began < 3
+        assert time.monotonic() - began > 0.3
 
 
 def test_a_slow_second_head_is_cut_off_too(hasty: Any) -> None:
@@ -156,18 +160,19 @@ def test_a_slow_body_is_cut_off_and_a_slow_crowd_keeps_nobody_waiting(hasty: Any
     slow = [hasty.connect() for _ in range(100)]
     for each in slow:
         each.sendall(head)
-    until_cut = time.monotonic() + 5
+    dripping = slow[:50]
     for _ in range(3):
-        for each in slow:
-            try:
+        for each in dripping:
+            with contextlib.suppress(OSError):  # cut off already
                 each.sendall(b"x")
-            except OSError:
-                assert time.monotonic() < until_cut
         assert hasty.ask("GET", "/health").status == 200
         time.sleep(0.1)
     for each in slow:
         with each:
-            assert each.recv(4096).startswith(b"HTTP/1.1 408")
+            try:
+                assert each.recv(4096).startswith(b"HTTP/1.1 408")
+            except ConnectionError:  # its last drop came when there was nobody any more
+                assert each in dripping
 
 
 def test_who_never_reads_is_cut_off(hasty: Any) -> None:
@@ -179,7 +184,7 @@ def test_who_never_reads_is_cut_off(hasty: Any) -> None:
                 found.sendall(b"GET /page/index.html HTTP/1.1\r\nHost: localhost\r\n\r\n")
         except OSError:  # the server has stopped reading, or gone
             pass
-        until(lambda: len(list(Path(f"/proc/{hasty.process.pid}/fd").iterdir())) < 40, 10)
+        until(lambda: len(list(Path(f"/proc/{hasty.process.pid}/fd").iterdir())) < 40)
     assert hasty.ask("GET", "/health").status == 200
 
 
@@ -189,16 +194,16 @@ def test_a_request_that_takes_too_long_ends_and_the_next_one_is_served(hasty: An
     assert (reply.status, reply.error["code"]) == (408, "timeout")
     *_, last = hasty.complete(**slow, stream=True).events
     assert last["error"]["code"] == "timeout"
-    assert hasty.complete(prompt="a", max_tokens=2).status == 200
+    until(lambda: hasty.complete(prompt="a", max_tokens=2).status == 200)
 
 
 @pytest.mark.parametrize(("size", "status"), [(4999, 200), (5000, 200), (5001, 413), (40_000, 413)])
-def test_a_body_is_counted_whatever_it_declares(hasty: Any, size: int, status: int) -> None:
+def test_a_body_is_counted_whatever_it_declares(busy: Any, size: int, status: int) -> None:
     fields = '{"model": "char", "max_tokens": 1, "prompt": "'
     body = (fields + "a" * (size - len(fields) - 2) + '"}').encode()
     assert len(body) == size
-    assert hasty.ask("POST", "/v1/completions", body).status == status
-    with hasty.connect() as found:
+    assert busy.ask("POST", "/v1/completions", body).status == status
+    with busy.connect() as found:
         head = "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
         found.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
         for at in range(0, size, 1000):
@@ -241,7 +246,6 @@ def test_what_is_no_http_is_refused_or_cut_off_and_nothing_hangs(hasty: Any) -> 
             sent[rng.randrange(len(sent))] = rng.randrange(256)
         answer = b""
         with hasty.connect() as found:
-            found.settimeout(5)
             try:
                 found.sendall(sent)
                 found.shutdown(socket.SHUT_WR)
@@ -258,16 +262,16 @@ def test_what_is_no_http_is_refused_or_cut_off_and_nothing_hangs(hasty: Any) -> 
 def test_an_orderly_stop_finishes_what_is_written_and_takes_on_nothing_new(
     start: Callable[..., Any], models: dict[str, Path], number: int
 ) -> None:
-    server = start(models["char"], "--stop-seconds", 1, "--running", 2)
+    server = start(models["char"], "--stop-seconds", 3, "--running", 2)
     endless = server.begin(prompt=["a"] * 32, n=8, max_tokens=4096, stream=True)
     assert b"200 OK" in endless.recv(100)
     server.process.send_signal(number)
-    time.sleep(0.3)
-    reply = server.complete(prompt="a", max_tokens=1)
+    while (reply := server.complete(prompt="a", max_tokens=1)).status == 200:  # until the signal is heard
+        pass
     assert (reply.status, reply.error["code"]) == (503, "shutting_down")
     said = rest(endless)
     assert b'"code":"shutting_down"' in said and b"[DONE]" not in said
-    assert server.process.wait(10) == 0
+    assert server.process.wait(PATIENCE) == 0
     assert "Traceback" not in server.said and " 500 " not in server.said
 
 

@@ -9,8 +9,9 @@ import torch
 
 import inkwright
 from inkwright import config as configs
-from inkwright.errors import DamagedError, DivergedError, ModelError, SaveError, TextError
-from inkwright.run import checkpoint
+from inkwright import storage
+from inkwright.errors import DamagedError, DivergedError, ModelError, OccupiedError, SaveError, TextError
+from inkwright.run import checkpoint, lock
 from inkwright.run.folder import Run, checkpoint_folders
 from inkwright.session.prepare import prepare
 from inkwright.session.resuming import reopen
@@ -306,3 +307,28 @@ def test_minutes_become_steps_before_the_first_one(book, tmp_path):
     training = begin(book, tmp_path / "a", minutes=0.05, steps=10)
     assert training.config.train.steps > 10
     training.run.close()
+
+
+@pytest.mark.parametrize("door", ["make_folder", "acquire", "_lock"])
+def test_a_run_that_another_one_made_while_this_one_stood_at_the_door_is_left_as_it_is(
+    book, tmp_path, monkeypatch, door
+):
+    owner = storage if door == "make_folder" else lock
+    real = getattr(owner, door)
+
+    def late(what: object) -> object:
+        monkeypatch.setattr(owner, door, real)
+        finish(begin(book, tmp_path / "run", steps=2))
+        made.update(snapshot(tmp_path / "run"))
+        return real(what)
+
+    made: dict[str, bytes] = {}
+    monkeypatch.setattr(owner, door, late)
+    with pytest.raises(OccupiedError):
+        begin(book, tmp_path / "run")
+    assert made and snapshot(tmp_path / "run") == made
+    Run.reopen(tmp_path / "run").close()
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}

@@ -374,7 +374,7 @@ def test_every_character_is_on_exactly_one_side(lengths: list[int], fraction: fl
 
 def test_a_hundred_thousand_documents_are_split_in_a_moment() -> None:
     corpus = corpus_of(*["abc"] * 100_000)
-    started = time.perf_counter()
+    started = time.process_time()  # not what other programs take
     train, val = sides(corpus, split="documents")
     assert (len(train), len(val)) == (90_000, 10_000)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5

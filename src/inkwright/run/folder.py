@@ -43,9 +43,10 @@ class Run:
         """
         if os.path.lexists(folder) and not os.path.isdir(folder):
             raise OccupiedError(f"{quoted(folder)} is a file", "give another --run folder")
-        before = {name for name in OWN if os.path.lexists(folder / name)}
         storage.make_folder(folder)
-        run = cls(folder, {}, lock.acquire(folder), before)
+        held = lock.acquire(folder)
+        before = {name for name in OWN if os.path.lexists(folder / name)}  # as it is now that nobody else can change it
+        run = cls(folder, {}, held, before if before != {".lock"} else frozenset())
         try:
             _refuse_occupied(folder)
             run.sweep()

@@ -69,6 +69,8 @@ def run(arguments: list[str], debug: bool = False) -> int:
     except BrokenPipeError:
         return 141
     except Exception as error:
+        if interrupt.left() and not isinstance(error, InkwrightError):
+            return 130
         known = in_our_words(error, arguments)
         if debug:
             traceback.print_exc()
