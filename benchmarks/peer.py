@@ -1,14 +1,17 @@
 """nanoGPT beside us: its own, unchanged code in a process of its own. Give the path of a clone; nothing of it is ours."""
 
-import os
 import pickle
 import re
-import subprocess
+import statistics
 import sys
+import tempfile
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks import processes
 from inkwright.config import ModelConfig
 
 CPU_RECIPE = (
@@ -32,6 +35,37 @@ with torch.no_grad():
 """
 
 
+SEEDED = """
+import functools, sys, torch
+plain = torch.manual_seed
+torch.manual_seed = lambda seed: plain(seed + {seed})
+if {fused}:
+    torch.optim.AdamW = functools.partial(torch.optim.AdamW, fused=True)
+sys.argv[0] = "train.py"
+exec(open("train.py").read())
+"""
+"""Its train.py as it is, with another seed; where asked for, with the optimizer that it takes on a GPU only."""
+
+JUDGE = """
+import sys, numpy as np, torch
+from torch.nn import functional as F
+from model import GPT, GPTConfig
+saved = torch.load(sys.argv[1], weights_only=False)
+model = GPT(GPTConfig(**saved["model_args"]))
+model.load_state_dict({name.removeprefix("_orig_mod."): tensor for name, tensor in saved["model"].items()})
+model.eval()
+ids, total = torch.from_numpy(np.fromfile("data/shakespeare_char/val.bin", np.uint16).astype(np.int64)), 0.0
+whole = (len(ids) - 1) // 64 * 64
+with torch.no_grad():
+    for start, end, wide in ((0, whole, 64), (whole, len(ids) - 1, len(ids) - 1 - whole)):
+        idx, targets = ids[start:end].view(-1, wide), ids[start + 1 : end + 1].view(-1, wide)
+        logits = model(idx, targets)[0]
+        total += F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum").item()
+print(total / (len(ids) - 1))
+"""
+"""The exact loss of its checkpoint, as ours is measured: windows of 64 that do not overlap, the tail included."""
+
+
 def prepare(clone: Path, text: str) -> None:
     """Write the token files that nanoGPT reads, as its prepare.py would."""
     folder = clone / "data" / "shakespeare_char"
@@ -45,27 +79,54 @@ def prepare(clone: Path, text: str) -> None:
     )
 
 
-def train_step_seconds(clone: Path, out: Path, steps: int, threads: int) -> list[float]:
-    """Seconds of each training step of nanoGPT's CPU recipe, as its script prints them, without the evaluation steps."""
-    flags = [*CPU_RECIPE, f"--out_dir={out}", "--eval_interval=100000"]
-    flags = [f"--max_iters={steps}" if flag.startswith("--max_iters") else flag for flag in flags]
-    command = [sys.executable, "train.py", "config/train_shakespeare_char.py", *flags]
-    printed = _run(command, clone, threads)
-    times = [float(ms) / 1e3 for ms in re.findall(r"^iter \d+: loss [\d.]+, time ([\d.]+)ms", printed, re.MULTILINE)]
-    return times[10:]  # the first one holds an evaluation, the next ones warm up
+@dataclass(frozen=True)
+class Trained:
+    """A whole training of the peer."""
+
+    wall_seconds: float
+    """From the start of its process to its end."""
+    step_seconds: float
+    """Its steps alone: evaluations, and what compiling the first ones took, are left out."""
+    step: float
+    """The middle one of its steps, seconds."""
+    loss: float
+    """Of its last weights, nats per token on all of the validation part, block@64."""
+    memory: int
+    """The most memory its process had, bytes."""
+
+
+def train(clone: Path, threads: int, seed: int, tuned: bool = False, steps: int = 2000) -> Trained:
+    """Train nanoGPT's CPU recipe; `tuned`: compiled, and with its optimizer in one kernel."""
+    with tempfile.TemporaryDirectory() as out:
+        flags = [*CPU_RECIPE, f"--out_dir={out}", f"--eval_interval={steps}", "--always_save_checkpoint=True"]
+        flags = [f"--max_iters={steps}" if flag.startswith("--max_iters") else flag for flag in flags]
+        if tuned:
+            flags = ["--compile=True" if flag == "--compile=False" else flag for flag in flags]
+        script = SEEDED.format(seed=seed, fused=tuned)
+        command = [sys.executable, "-c", script, "config/train_shakespeare_char.py", *flags]
+        started = time.perf_counter()
+        printed, memory = _run(command, clone, threads)
+        wall = time.perf_counter() - started
+        times = [
+            float(ms) / 1e3 for ms in re.findall(r"^iter \d+: loss [\d.]+, time ([\d.]+)ms", printed, re.MULTILINE)
+        ]
+        middle = statistics.median(times)
+        ordinary = [middle if i % steps == 0 or seconds > 20 * middle else seconds for i, seconds in enumerate(times)]
+        loss = float(_run([sys.executable, "-c", JUDGE, f"{out}/ckpt.pt"], clone, threads)[0].split()[-1])
+    return Trained(wall, sum(ordinary), middle, loss, memory)
 
 
 def sample_rates(clone: Path, threads: int, config: ModelConfig, past: int) -> tuple[float, float]:
     """Tokens per second of nanoGPT's generate: a context full from its first token, and `past` more once it is full."""
     sizes = (config.n_layer, config.n_head, config.n_embd, config.block_size, config.block_size - 1, past)
-    printed = _run([sys.executable, "-c", GENERATE, str(threads), *map(str, sizes)], clone, threads)
+    printed, _ = _run([sys.executable, "-c", GENERATE, str(threads), *map(str, sizes)], clone, threads)
     within, beyond = (float(rate) for rate in re.findall(r"rate ([\d.]+)", printed))
     return within, beyond
 
 
-def _run(command: list[str], clone: Path, threads: int) -> str:
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(clone)}
-    done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"the peer failed:\n{done.stderr[-2000:]}")
-    return done.stdout
+def _run(command: list[str], clone: Path, threads: int) -> tuple[str, int]:
+    environment = {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(clone)}
+    printed, complaint, code, memory = processes.run(command, environment, clone)
+    if code:
+        sys.exit(f"the peer failed:\n{complaint[-2000:]}")
+    return printed, memory

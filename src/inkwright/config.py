@@ -212,6 +212,11 @@ class SampleConfig(Record):
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "laptop": {},  # the defaults above
+    "sprint": dict(
+        alphabet="bare", model="swift", n_layer=1, n_head=2, n_embd=64, block_size=64, steps=40, batch_size=32, order="epoch",
+        learning_rate=0.0133, warmup_steps=2, weight_decay=0.0, beta2=0.95, grad_clip=0.0, eval_every=40, checkpoint_every=40,
+        report_every=10, sample_every=0,
+    ),
     "nanogpt-cpu": dict(
         alphabet="bare", shape="classic", activation="gelu", n_layer=4, n_head=4, n_embd=128, block_size=64, dropout=0.0,
         steps=2000, batch_size=12, optimizer="adamw", learning_rate=1e-3, min_learning_rate=1e-4, warmup_steps=100,

@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run one verb and leave the process with the exit code of the table in errors.py."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
-    os.environ.setdefault("GOMP_SPINCOUNT", "300")  # a thread that waits must not spin for long: docs/diary.md
+    os.environ.setdefault("GOMP_SPINCOUNT", "5000")  # a thread that waits must not spin for long: docs/diary.md
     console.prepare_streams()
     code = run([a for a in arguments if a != "--debug"], debug)
     with contextlib.suppress(OSError, ValueError):
