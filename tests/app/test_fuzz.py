@@ -1,14 +1,20 @@
 """Whatever stands on the command line: an exit code of the table, and never a traceback."""
 
+import contextlib
+import logging
 import os
 import shutil
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from inkwright.app.cli.flags import Flags, SampleFlags
+from inkwright import interrupt
+from inkwright.app.cli import VERBS, app
+from inkwright.app.cli.flags import Flags
 from inkwright.config import ModelConfig, TrainConfig
 
 pytestmark = pytest.mark.long
@@ -67,24 +73,18 @@ PATHS = [
     "model.pt",
     "FILE:gone",
 ]
-TRAINING = [name.replace("_", "-") for name in Flags.model_fields]
-OF_VERB = {
-    "train": [*TRAINING, "run", "preset", "config", "from", "json"],
-    "resume": [*TRAINING, "text", "accept-new-data", "strict", "json"],
-    "sample": [
-        *(name.replace("_", "-") for name in SampleFlags.model_fields),
-        "prompt",
-        "count",
-        "raw",
-        "strict",
-        "json",
-    ],
-    "eval": ["per-token", "encoding", "normalize", "strict", "json"],
-    "info": ["json"],
-    "doctor": [*TRAINING, "json"],
-    "zzz": ["help", "version"],
-    "--install-completion": ["shell"],
-}
+
+
+def flags_of(verb: str) -> list[str]:
+    """Every flag that a verb has, without its dashes."""
+    arguments = app[verb].assemble_argument_collection()
+    return [name[2:] for argument in arguments for name in argument.names if name.startswith("--")]
+
+
+OF_VERB = {verb: flags_of(verb) for verb in VERBS} | {"zzz": ["help", "version"]}
+OF_VERB["learn"].remove("replay")  # two minutes, and no training that could be asked to stop
+POSITIONAL = {verb: [name for one in app[verb].assemble_argument_collection() for name in one.names] for verb in VERBS}
+LESSONS = ["list", "show bigram", "show zzz", "run zzz", "start one-head", "start", "check book.txt", "check gone.py"]
 LONG = {"minutes", "tokens", "count", "steps"}  # what would take its time if it were granted
 
 
@@ -94,6 +94,7 @@ GOOD = {
     "optimizer": "adamw", "schedule": "cosine", "val": "book.txt", "text": "book.txt", "config": "run", "from": "run",
     "run": "new", "preset": "nanogpt-cpu", "learning-rate": "1e30", "dropout": "0.5", "val-fraction": "0.9", "n-embd": "8",
     "vocab-size": "300", "prompt": "-", "temperature": "0", "top-p": "0.1", "min-p": "1", "minutes": "0.0001",
+    "track": "fair", "port": "0", "host": "localhost", "api-key-file": "book.txt",
 }  # fmt: skip
 """A value that gets past the first gate; 1 for any other flag."""
 SWITCHES = {
@@ -107,14 +108,18 @@ SWITCHES = {
     "allow-unseen",
     "help",
     "version",
+    "quiet",
+    "scaled",
 }
 
 
 @st.composite
 def command_lines(draw: st.DrawFn) -> list[str]:
-    verb = draw(st.sampled_from([verb for verb in OF_VERB if not verb.startswith("-")]))
-    good = "book.txt" if verb in ("train", "doctor") else "run"
+    verb = draw(st.sampled_from(sorted(OF_VERB)))
+    good = "run" if "TEXTS" not in POSITIONAL.get(verb, ()) else "book.txt"
     words: list[str] = [good if draw(st.booleans()) else draw(st.sampled_from([*PATHS, *WORDS]))]
+    if verb == "learn" and draw(st.booleans()):
+        words = draw(st.sampled_from(LESSONS)).split()
     for flag in draw(st.lists(st.sampled_from(OF_VERB[verb]), max_size=3, unique=True)):
         spelled = "--" + draw(st.sampled_from([flag, flag.replace("-", "_")]))
         values = [*NUMBERS[:2], *NUMBERS[4:10], *WORDS] if flag in LONG else [*NUMBERS, *WORDS, *PATHS]
@@ -129,6 +134,24 @@ def command_lines(draw: st.DrawFn) -> list[str]:
     if draw(st.integers(0, 5)) == 0:  # in any order, the verb perhaps in the middle
         return draw(st.permutations([verb, *words]))
     return [verb, *words]
+
+
+@contextlib.contextmanager
+def cut_short(seconds: float = 0.5) -> Iterator[None]:
+    """What listens for Ctrl-C, such as a server, hears it after a moment; nothing it has logged to is left behind."""
+
+    def press(number: int, frame: object) -> None:
+        if signal.getsignal(signal.SIGINT) is interrupt._note and not interrupt.requested():
+            interrupt._note(signal.SIGINT, None)
+
+    before, handlers = signal.signal(signal.SIGALRM, press), logging.root.handlers[:]
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        logging.root.handlers[:] = handlers
 
 
 @pytest.fixture
@@ -148,11 +171,15 @@ def trap(here: Path, finished, monkeypatch: pytest.MonkeyPatch) -> Path:
     max_examples=150, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @example(words=["train", "book.txt", "--compile", "off", "--run", "new"], stdin=b"")
+@example(words=["serve", "run", "--port", "0"], stdin=b"")
+@example(words=["ladder", "book.txt"], stdin=b"")
+@example(words=["baseline", "book.txt"], stdin=b"")
 @example(words=["sample", "run", "--stop", "", "--tokens", "5"], stdin=b"")
 @example(words=["train", "book.txt", "--config", "run", "--run", "new"], stdin=b"")
 def test_no_command_line_ends_in_a_traceback(trap, ink, words, stdin):
-    said = ink(*words, stdin=stdin)
-    assert said.code in {0, 2, 3, 4, 5, 6, 7}, said
+    with cut_short():
+        said = ink(*words, stdin=stdin)
+    assert said.code in {0, 2, 3, 4, 5, 6, 7, 130}, said
     assert (Path("run") / "run.json").exists()
     for left in (name for name in os.listdir() if name not in ("run", "empty", "fifo", "model.pt", "book.txt")):
         path = Path(left)
