@@ -101,8 +101,8 @@ class Forked(Client):
         os.kill(self.pid, signal.SIGTERM)
 
     def ended(self) -> int:
-        """Its exit code, once it has left; it must have met nothing unexpected."""
-        code, _ = finish(self.pid)
+        """Its exit code, once it has left, and soon; it must have met nothing unexpected."""
+        code, _ = finish(self.pid, patience=30)
         assert "internal error" not in read_log(self.log)
         return code
 
@@ -359,11 +359,20 @@ def _some_request(server: Server, rng: random.Random) -> int:
 
 
 def stopped_under_load(place: Path, tally: Tally) -> None:
-    """S9. Asked to stop: what is written ends whole or with an error event, what is new gets 503, the exit code is 0."""
+    """S9. Asked to stop: what is written ends whole or with an error event, what is new gets 503, the exit code is 0.
+
+    Beside them one client that never reads and one that never ends its request, on a server with all the patience.
+    """
     run, rng = small_run(place, model="layernorm", block_size=32), tally.random
+    patience = dict(stall_seconds=300, body_seconds=300, running=2)
     while tally.more():
         with tally.trial(f"stop {tally.trials}"):
-            server = Forked(place, run, stop_seconds=rng.choice([0.2, 1.0]), running=2)
+            server = Forked(place, run, stop_seconds=rng.choice([0.2, 1.0]), **patience)
+            deaf, slow = server.connect(), server.connect()
+            deaf.settimeout(0.2)
+            with suppress(TimeoutError):
+                deaf.sendall(b"GET /page/app.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3000)
+            slow.sendall(b"POST /tokenize" + POST + b"Content-Length: 400\r\n\r\n{")
             streams = [server.begin(prompt="ba", max_tokens=rng.choice([5, 100, 4096]), stream=True) for _ in range(6)]
             assert b"200 OK" in streams[0].recv(15)
             time.sleep(rng.random() * 0.2)
@@ -374,6 +383,8 @@ def stopped_under_load(place: Path, tally: Tally) -> None:
                 whole, broken = b"data: [DONE]" in said, b'"code":"shutting_down"' in said
                 assert whole != broken, said[-300:]
             assert server.ended() == 0
+            for each in (deaf, slow):
+                each.close()
 
 
 def files_taken_away(place: Path, tally: Tally) -> None:
