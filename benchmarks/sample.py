@@ -3,7 +3,8 @@
 python -m benchmarks.sample --peer PATH-TO-A-CLONE-OF-NANOGPT [--rounds 5] [--twins]
 
 Temperature 0.8, top-k 200: sample.py's own settings. Within: a context full of tokens after the first. Past: twice as
-many more, the halves that are read again included. Every ratio is of two rates of one round.
+many more, the halves that are read again included. Every ratio is of two rates of one round. At the end, what serving
+the first size costs (benchmarks/serve.py).
 """
 
 import argparse
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import machine, peer
+from benchmarks import machine, peer, serve
 from inkwright import config as configs
 from inkwright.model import LogitModel, build
 from inkwright.sample.engine import Engine, Precision
@@ -48,6 +49,7 @@ def main() -> None:
     for size in arguments.sizes:
         for shape in ("classic", "modern") if arguments.twins else ("classic",):
             compare(size, shape, arguments)
+    serve.report(arguments.sizes[0], arguments.rounds, arguments.threads)
 
 
 def compare(size: str, shape: str, arguments: argparse.Namespace) -> None:

@@ -52,10 +52,8 @@ print(f"the last 100 batches: {last.min():.2f} to {last.max():.2f}")
 @torch.no_grad()
 def estimate_loss(table):
     means = []
-    for part in (
-        train,
-        val,
-    ):  # in this order: both draw from the one generator
+    # In this order: both draw from the one generator.
+    for part in (train, val):
         drawn = [
             loss_of(table, *get_batch(part, 32)).item() for _ in range(200)
         ]
@@ -99,10 +97,8 @@ for i, (train_loss, val_loss) in printed.items():
 
 # %%
 with torch.no_grad():
-    for name, part, published in (
-        ("train", train, 2.4612),
-        ("val", val, 2.4889),
-    ):
+    whole = [("train", train, 2.4612), ("val", val, 2.4889)]
+    for name, part, published in whole:
         exact = F.cross_entropy(table(part[:-1]), part[1:])
         compare(f"whole split, {name}", notebook=published, here=exact)
 

@@ -25,9 +25,7 @@ torch.manual_seed(1337)
 table = nn.Embedding(65, 65)
 optimizer = torch.optim.AdamW(table.parameters(), lr=1e-2)
 for i in range(3000):
-    if (
-        i % 300 == 0
-    ):  # the 400 batches of an estimate: drawn, not needed here
+    if i % 300 == 0:  # the 400 batches of an estimate: only drawn
         for part in (train_ids(), val_ids()):
             for _ in range(200):
                 get_batch(part, 32)
@@ -42,9 +40,8 @@ for i in range(3000):
 
 def generate(model, idx, max_new_tokens):
     for _ in range(max_new_tokens):
-        logits = model(idx)[
-            :, -1
-        ]  # only the last position says what comes next
+        # Only the last position says what comes next.
+        logits = model(idx)[:, -1]
         probs = F.softmax(logits, dim=-1)
         idx = torch.cat(
             [idx, torch.multinomial(probs, num_samples=1)], dim=1

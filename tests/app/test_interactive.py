@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from inkwright.app.cli.interactive import FIELDS, HELP
+
 
 def test_each_line_is_a_beginning_and_settings_change_on_the_way(ink: Any, finished: Callable[[str], Path]) -> None:
     typed = b"/temperature 0\nThe\nThe\n/tokens 9\nThe\n/quit\nThe\n"
@@ -36,6 +38,10 @@ def test_what_cannot_be_is_told_and_the_conversation_goes_on(
 ) -> None:
     said = ink("sample", finished("char"), "--interactive", "--tokens", 5, stdin=f"{typed}\n/tokens\n".encode())
     assert message in said.out and said.out.endswith("--tokens is 5\n> \n") and said.err == ""
+
+
+def test_the_help_fits_80_columns() -> None:
+    assert max(map(len, HELP.splitlines())) <= 80 and all(f"/{name}" in HELP for name in FIELDS)
 
 
 def test_it_is_for_a_person(ink: Any) -> None:

@@ -105,6 +105,7 @@ SCALE = [
     ("loss", "sentence"),
     [
         (1.4, "good: 0.100 below the 7-gram's 1.500"),
+        (1.5001, "just the 7-gram's 1.500, the lowest line"),
         (1.6, "below the gzip's 2.200, but still 0.100 above the 7-gram's 1.500"),
         (3.0, "below the uniform's 4.000"),
         (5.0, "worse than guessing, which scores 4.000"),

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -306,3 +307,16 @@ def test_nothing_sticks_out_and_every_target_is_large_enough(
     assert min(heights) >= 44
     if folder := os.environ.get("INKWRIGHT_SCREENSHOTS"):
         seen.page.screenshot(path=Path(folder) / f"playground-{width}-{scheme}.png", full_page=True)
+
+
+def test_a_page_whose_name_was_made_to_point_here_reads_nothing(browser: Any, url: str) -> None:
+    """DNS rebinding: evil.test is this machine, and its pages may ask their own origin whatever they like."""
+    port, path = url.rpartition(":")[2], shutil.which("chromium") or shutil.which("chromium-browser")
+    arguments = ["--no-sandbox", "--host-resolver-rules=MAP evil.test 127.0.0.1"]
+    page = (lured := browser.browser_type.launch(executable_path=path, args=arguments)).new_page()
+    answer = page.goto(f"http://evil.test:{port}/v1/models")
+    assert answer is not None and answer.status == 403
+    asked = "fetch('/v1/completions', {method: 'POST', body: '{}', headers: {'Content-Type': 'application/json'}})"
+    assert page.evaluate(f"{asked}.then(answer => answer.status)") == 403
+    assert "book" not in page.content()
+    lured.close()

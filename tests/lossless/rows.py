@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lossless import going_on, inputs, saving
+from tests.lossless import going_on, inputs, saving, serving
 from tests.lossless.harness import Tally
 
 
@@ -24,6 +24,9 @@ class Row:
 
 ZOO = inputs.tests_named("tests/app/test_bad_inputs.py", "-k", "a_text_that_is_odd")
 FOLDERS = inputs.tests_named("tests/text/test_corpus.py", "-k", "link or regular")
+
+SERVER = inputs.tests_named("tests/server", "-m", "long or slow")
+BROWSER = inputs.tests_named("tests/browser", "-m", "slow")
 
 ROWS = [
     Row("T1", "killed anywhere: the same weights as the unbroken run", 60, 900, going_on.killed_anywhere, 8),
@@ -56,6 +59,17 @@ ROWS = [
     Row("C5", "archives", 20, 20, inputs.archives, 1),
     Row("C5 folders", "links, devices, pipes", 0, 1, FOLDERS, 1),
     Row("C6", "nothing is unpickled", 132, 264, inputs.pickles, 1),
+    Row("S1", "any body on any route of the server", 2000, 100_000, serving.bodies_of_any_kind, 8),
+    Row("S3", "any bytes on its socket", 300, 20_000, serving.bytes_of_any_kind, 3),
+    Row("S4", "400 streams at once: 72 are taken on", 0, 30, serving.crowds, 2),
+    Row("S5", "clients that leave: their place is free", 200, 5000, serving.who_leaves, 4),
+    Row("S6", "a text is the same alone and in a crowd", 192, 5008, serving.alone_and_in_a_crowd, 6),
+    Row("S7", "clients that dawdle are cut off", 0, 20, serving.who_dawdles, 4),
+    Row("S9", "a server that is asked to stop under load", 10, 100, serving.stopped_under_load, 3),
+    Row("S10", "its files are taken away", 10, 200, serving.files_taken_away, 2),
+    Row("S20", "mixed traffic; memory does not grow", 0, 40_000, serving.mixed_traffic, 16),
+    Row("S server", "hosts, origins, keys, names, fields, faults", 0, 1, SERVER, 3),
+    Row("S browser", "hostile text in the page, in a real browser", 0, 1, BROWSER, 3),
     Row("C8", "a download is the expected bytes or refused", 0, 1, inputs.tests_named("tests/text/test_download.py"), 1),
 ]  # fmt: skip
 BY_NAME = {row.name: row for row in ROWS}

@@ -52,25 +52,12 @@ class Reply(NamedTuple):
         return [line.decode() if line == b"[DONE]" else json.loads(line) for line in lines]
 
 
-class Server:
-    """A process of `inkwright serve`."""
+class Client:
+    """Requests to a server on this machine."""
 
-    def __init__(self, log: Path, *args: object, env: dict[str, str] | None = None) -> None:
-        self.log = log
-        command = [sys.executable, "-m", "inkwright", "serve", *map(str, args), "--port", "0"]
-        with log.open("wb") as file:
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=file,
-                env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
-            )  # fmt: skip
-        assert self.process.stdout is not None
-        found = None
-        while found is None:
-            assert self.process.poll() is None, log.read_text()
-            time.sleep(0.02)
-            found = re.search(r"page +http://\S+:(\d+)\n.*API", log.read_text(), re.DOTALL)
-        self.port = int(found[1])
-        self.url = f"http://127.0.0.1:{self.port}"
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
 
     def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Reply:
         """One request on a connection of its own."""
@@ -104,6 +91,26 @@ class Server:
         """One of /metrics."""
         text = self.ask("GET", "/metrics").body.decode()
         return float(re.findall(rf"^inkwright_{re.escape(name)} (\S+)$", text, re.MULTILINE)[0])
+
+
+class Server(Client):
+    """A process of `inkwright serve`."""
+
+    def __init__(self, log: Path, *args: object, env: dict[str, str] | None = None) -> None:
+        self.log = log
+        command = [sys.executable, "-m", "inkwright", "serve", *map(str, args), "--port", "0"]
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=file,
+                env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
+            )  # fmt: skip
+        assert self.process.stdout is not None
+        found = None
+        while found is None:
+            assert self.process.poll() is None, log.read_text()
+            time.sleep(0.02)
+            found = re.search(r"page +http://\S+:(\d+)\n.*API", log.read_text(), re.DOTALL)
+        super().__init__(int(found[1]))
 
     def stop(self, patience: float = PATIENCE) -> int:
         """Ask it to stop; its exit code."""

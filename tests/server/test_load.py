@@ -2,11 +2,9 @@
 
 import contextlib
 import json
-import random
 import shutil
 import signal
 import socket
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,35 +14,9 @@ from typing import Any
 import pytest
 
 from tests.lossless.harness import PATIENCE
+from tests.lossless.serving import ENDLESS, POST, is_idle, memory, rest, until
 
 pytestmark = pytest.mark.long
-ENDLESS = {"prompt": "ba", "max_tokens": 4096, "stream": True, "temperature": 1.0}
-
-
-def until(claim: Callable[[], bool]) -> None:
-    """Wait for something to come true, but not for ever."""
-    deadline = time.monotonic() + PATIENCE
-    while not claim():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.005)
-
-
-def rest(found: socket.socket) -> bytes:
-    """All that still comes."""
-    with found, found.makefile("rb") as file:
-        return file.read()
-
-
-def memory(server: Any) -> int:
-    """MiB that the process holds."""
-    lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmRSS"))
-
-
-def handles(server: Any) -> tuple[int, int]:
-    """Open files, and threads."""
-    process = Path(f"/proc/{server.process.pid}")
-    return len(list((process / "fd").iterdir())), len(list((process / "task").iterdir()))
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +40,7 @@ def test_what_is_more_than_8_and_64_is_told_to_come_back(busy: Any) -> None:
     assert busy.number("num_requests_running") <= 8 and busy.number("num_requests_waiting") <= 64
     for stream in streams:
         stream.close()
-    until(lambda: busy.number("num_requests_waiting") + busy.number("num_requests_running") == 0)
+    until(lambda: is_idle(busy))
     assert memory(busy) - before <= 64
 
 
@@ -77,54 +49,6 @@ def test_every_stream_that_was_taken_on_ends_whole(busy: Any) -> None:
         wishes = [dict(prompt="ba", max_tokens=30, stream=True, seed=seed) for seed in range(40)]
         replies = list(pool.map(lambda wish: busy.complete(**wish), wishes))
     assert [reply.events[-1] for reply in replies] == ["[DONE]"] * 40
-
-
-def test_a_place_is_free_soon_after_its_client_left(busy: Any) -> None:
-    """While it streams, before its first token, waiting for its turn, or waiting for a whole answer."""
-    rng = random.Random(3)
-    start_handles, slowest = handles(busy), 0.0
-    for i in range(60):
-        crowd = [busy.begin(**ENDLESS) for _ in range(10)] if i % 10 == 9 else []
-        stream = busy.begin(**ENDLESS | {"stream": i % 3 != 0})
-        if i % 3 == 1:
-            stream.recv(1 + rng.randrange(2000))
-        for each in (stream, *crowd):
-            each.close()
-        left = busy.cpu_seconds
-        until(lambda: busy.number("num_requests_running") == 0)
-        slowest = max(slowest, busy.cpu_seconds - left)
-    assert slowest < 0.3  # seconds of its work, those for being asked included
-    written = busy.number("generation_tokens_total")
-    time.sleep(0.1)
-    assert busy.number("generation_tokens_total") == written
-    until(lambda: handles(busy)[0] <= start_handles[0] + 1)
-    assert handles(busy)[1] <= start_handles[1] + 1
-
-
-def test_a_text_is_the_same_alone_and_in_a_crowd(busy: Any) -> None:
-    wishes = [
-        {"prompt": prompt, "max_tokens": 70, "seed": seed, "temperature": temperature, "logprobs": 1}
-        for seed, (prompt, temperature) in enumerate([("ba", 1.0), ("ci", 0.0), ("us. ", 1.5), ("Fa", 0.7)] * 4)
-    ]
-    alone = [busy.complete(**wish).json["choices"][0] for wish in wishes]
-    leave = threading.Event()
-
-    def disturb(number: int) -> None:
-        rng = random.Random(number)
-        while not leave.is_set():
-            with busy.begin(prompt=f"CANARY{number}", max_tokens=rng.randrange(5, 60), stream=True) as stream:
-                stream.recv(1 + rng.randrange(500))
-
-    with ThreadPoolExecutor(24) as pool:
-        noise = [pool.submit(disturb, number) for number in range(8)]
-        crowded = [found.result().json["choices"][0] for found in [pool.submit(busy.complete, **w) for w in wishes * 3]]
-        leave.set()
-        for each in noise:
-            each.result()
-    for found, expected in zip(crowded, alone * 3, strict=True):
-        assert found["text"] == expected["text"]
-        assert found["logprobs"]["token_logprobs"] == pytest.approx(expected["logprobs"]["token_logprobs"], abs=1e-4)
-        assert "CANARY" not in found["text"]
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +80,7 @@ def test_a_slow_second_head_is_cut_off_too(hasty: Any) -> None:
 
 
 def test_a_slow_body_is_cut_off_and_a_slow_crowd_keeps_nobody_waiting(hasty: Any) -> None:
-    head = b"POST /v1/completions" + REST + b"Content-Length: 400\r\n\r\n"
+    head = b"POST /v1/completions" + POST + b"Content-Length: 400\r\n\r\n"
     slow = [hasty.connect() for _ in range(100)]
     for each in slow:
         each.sendall(head)
@@ -211,51 +135,6 @@ def test_a_body_is_counted_whatever_it_declares(busy: Any, size: int, status: in
             found.sendall(f"{len(part):x}\r\n".encode() + part + b"\r\n")
         found.sendall(b"0\r\n\r\n")
         assert int(found.recv(4096).split()[1]) == status
-
-
-REST = b" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-BROKEN = [
-    b"\r\n" * 10, b"GET\r\n\r\n", b"GET /\r\n\r\n", b"GET / HTTP/0.9\r\n\r\n", b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n",
-    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"\x00" * 100, b"G" * 100_000, b"GET /" + b"a" * 100_000,
-    b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 70_000 + b"\r\n\r\n",
-    b"GET / HTTP/1.1\r\n" + b"".join(b"X%d: a\r\n" % i for i in range(10_000)) + b"\r\n",
-    b"GET / HTTP/1.1\r\nHost : localhost\r\n\r\n", b"GET / HTTP/1.1\nHost: localhost\n\n",
-    b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
-    b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\nhello",
-    b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0x5\r\n\r\nhello",
-    b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    b"POST /tokenize" + REST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
-    b"POST /tokenize" + REST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello!!!!\r\n0\r\n\r\n",
-    b"POST /tokenize HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-    b"GET /a\rb HTTP/1.1\r\nHost: localhost\r\n\r\n", b"GET /\xff\xfe HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    b"GET /%ff%fe%00 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
-    b"CONNECT evil.com:443 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
-    b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
-    b"GET /health HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
-    b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n" * 50,
-    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-]  # fmt: skip
-
-
-def test_what_is_no_http_is_refused_or_cut_off_and_nothing_hangs(hasty: Any) -> None:
-    rng = random.Random(4)
-    whole = b"POST /tokenize" + REST + b'Content-Length: 30\r\n\r\n{"content": "aaaaaaaaaaaaaaa"}'
-    for i in range(200):
-        sent = bytearray(BROKEN[i] if i < len(BROKEN) else whole)
-        for _ in range(0 if i < len(BROKEN) else rng.randrange(1, 6)):
-            sent[rng.randrange(len(sent))] = rng.randrange(256)
-        answer = b""
-        with hasty.connect() as found:
-            try:
-                found.sendall(sent)
-                found.shutdown(socket.SHUT_WR)
-                while part := found.recv(65536):
-                    answer += part
-            except ConnectionError:
-                pass
-        assert not answer or answer.startswith((b"HTTP/1.1 2", b"HTTP/1.1 4")), (bytes(sent[:80]), answer[:200])
-    assert hasty.ask("GET", "/health").status == 200
-    assert "Traceback" not in hasty.said and "exception" not in hasty.said.lower()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

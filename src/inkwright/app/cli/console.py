@@ -5,7 +5,9 @@ import io
 import json
 import math
 import os
+import shutil
 import sys
+import textwrap
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -61,10 +63,20 @@ def complain(error: InkwrightError) -> None:
 
 def _tell(kind: str, message: str, hint: str | None) -> None:
     with contextlib.suppress(OSError, ValueError):  # nobody is there to read it
-        print(f"{kind}: {safe(message)}", file=sys.stderr)
+        print(_folded(f"{kind}: {safe(message)}"), file=sys.stderr)
         if hint:
-            print(f"hint: {safe(hint)}", file=sys.stderr)
+            print(_folded(f"hint: {safe(hint)}"), file=sys.stderr)
         sys.stderr.flush()
+
+
+def _folded(text: str) -> str:
+    """Broken between words where a terminal would break within one; one line for a program that reads it."""
+    if not sys.stderr.isatty():
+        return text
+    wrapper = textwrap.TextWrapper(
+        shutil.get_terminal_size().columns, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(wrapper.fill(line) for line in text.split("\n"))
 
 
 def prepare_streams() -> None:

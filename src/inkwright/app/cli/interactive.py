@@ -1,5 +1,7 @@
 """inkwright sample --interactive: beginnings in, texts out, settings changed on the way."""
 
+import contextlib
+import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -18,9 +20,11 @@ FIELDS = {
 }
 """A slash command for each setting that is one value, by the name of its flag."""
 
-HELP = f"""Type how a text begins, and Enter; an empty line begins anywhere. Each text has its own seed.
+OTHERS = ", ".join("/" + name for name in FIELDS if name != "temperature")
+HELP = f"""Type how a text begins, and Enter; an empty line begins anywhere. Each text
+has its own seed.
   /temperature 0.8   change a setting; without a value, show it
-  {", ".join("/" + name for name in FIELDS if name != "temperature")}
+{textwrap.fill(OTHERS, 78, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)}
   /help   /quit
 Ctrl-C stops a text, Ctrl-D ends."""
 
@@ -29,6 +33,8 @@ def converse(lm: "LanguageModel", config: SampleConfig, out: Output, shown: Call
     """Read lines until there are no more; the exit code."""
     from inkwright.app.cli.loading import tell_unknown
 
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401  input() then edits a line and remembers the ones before
     print("Type how a text begins. /help says what else there is.")
     while True:
         try:

@@ -41,6 +41,8 @@ def judgement(loss: float, lines: Sequence[dict[str, Any]]) -> str:
     """Where a loss stands on the scale, in a sentence."""
     best = min(lines, key=lambda line: line["loss"])
     least = f"the {title(best)}'s {best['loss']:.3f}"
+    if abs(loss - best["loss"]) < 0.0005:  # a count model beside itself
+        return f"just {least}, the lowest line of the scale"
     if loss < best["loss"]:
         return f"good: {best['loss'] - loss:.3f} below {least}, the lowest line of the scale"
     above = [line for line in lines if line["loss"] > loss]

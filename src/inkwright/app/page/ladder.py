@@ -181,19 +181,21 @@ def _card(result: Result, rungs: list[list[Result]]) -> str:
 
 
 def _curve(result: Result, others: Sequence[Result]) -> str:
-    """The loss while training, over those of the other rungs in grey."""
-    curves = [r.curve for r in others]
-    values = [loss for curve in curves for _, loss in curve]
+    """The loss while training, over those of the other rungs in grey, and what counting reaches at this context."""
+    curves, counts = [r.curve for r in others], _line(result, "ngram")
+    values = [counts, *(loss for curve in curves for _, loss in curve)]
     low, high, last = min(values), min(max(values), min(values) + 2.0), max(curve[-1][0] for curve in curves)
 
+    def y(loss: float) -> float:
+        return 6 + 78 * (high - min(loss, high)) / ((high - low) or 1)
+
     def points(curve: list[tuple[int, float]]) -> list[tuple[float, float]]:
-        return [
-            (4 + 292 * step / last, 6 + 78 * (high - min(loss, high)) / ((high - low) or 1)) for step, loss in curve
-        ]
+        return [(4 + 292 * step / last, y(loss)) for step, loss in curve]
 
     grey = "".join(polyline(points(curve), "rule", 1) for curve in curves)
     said = (
         f"validation loss from {result.curve[0][1]:.3f} to {result.curve[-1][1]:.3f} over {result.curve[-1][0]:,} steps"
     )
+    line = hint(dashed(4, 296, y(counts)), f"the best counts there: {counts:.4f} nats")
     own = hint(polyline(points(result.curve), "mark", 2), said)
-    return f'<svg viewBox="0 0 300 90" role="img" aria-label="{escape(said)}">{grey}{own}</svg>'
+    return f'<svg viewBox="0 0 300 90" role="img" aria-label="{escape(said)}">{grey}{line}{own}</svg>'

@@ -43,6 +43,7 @@ def application(shelf: Shelf, limits: Limits, writer: Writer, metrics: Metrics, 
                 if not pieces:
                     metrics.first_token(asyncio.get_running_loop().time() - job.began)
                 pieces += found
+            refuse_if_left(job)
         return record(Answer(asked).whole(pieces))
 
     @app.post("/v1/completions")
@@ -109,7 +110,8 @@ def application(shelf: Shelf, limits: Limits, writer: Writer, metrics: Metrics, 
         job = Job(timed(limits), work=lambda: runs.distribution(served, ids, written))
         async with watched(job, request.receive, writer):
             found = await job.read()
-        return record(found[0] if found else {})
+            refuse_if_left(job)
+        return record(found[0])
 
     def page(file: runs.File) -> Callable[[], Any]:
         async def send() -> Response:
@@ -167,6 +169,12 @@ async def watched(job: Job, receive: Receive, writer: Writer, submitted: bool = 
     finally:
         watching.cancel()
         writer.drop(job)
+
+
+def refuse_if_left(job: Job) -> None:
+    """Raises: Refused   its client left before the end; there is nothing to answer with, and nobody hears this"""
+    if job.dropped:
+        raise Refused(499, "client_left", "The client left before the end.")
 
 
 def record(found: dict[str, Any]) -> Response:

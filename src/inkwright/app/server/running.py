@@ -26,6 +26,7 @@ LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
 ALL_ADDRESSES = ("0.0.0.0", "::")
 SWITCH_SECONDS = 0.001  # the event loop waits this long for the thread that writes, and not Python's 5 ms
 POLL_SECONDS = 0.05
+LAST_SECONDS = 1.0  # for the last events to be read
 
 
 class Service:
@@ -78,6 +79,10 @@ class Service:
         self.writer.stop(Refused(503, "shutting_down", "The server is stopping."))
         await asyncio.sleep(POLL_SECONDS)  # the last events leave
         self.server.should_exit = True
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(serving), LAST_SECONDS)
+        for connection in list(self.server.server_state.connections):
+            connection.transport.abort()  # who does not read, or still sends, keeps nobody here
         await serving
         await asyncio.to_thread(self.writer.join, 5)
 

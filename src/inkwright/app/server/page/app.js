@@ -218,7 +218,7 @@ function showNext() {
   const found = cut(seen.logprobs, settings());
   const taken = seen.ids.indexOf(token.id);
   const name = (i) => visible(seen.tokens[i]);
-  const likeliest = found.model.slice(0, 3).map((p, i) => `${name(i)} ${percent(p)}`).join(", ");
+  const likeliest = found.model.slice(0, 3).map((p, i) => `${name(i)} ${percent(p)}`).join(" · ");
   const rank = taken < 0 ? "" : `, place ${taken + 1} of ${seen.ids.length}, ${bits(seen.logprobs[taken]).toFixed(1)} bits of surprise`;
   const said = `Token ${here + 1}, ${taken < 0 ? visible(token.text) : name(taken)}${rank}. Likeliest: ${likeliest}.`;
   $("next-said").textContent = said;
