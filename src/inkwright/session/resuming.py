@@ -82,6 +82,10 @@ def _changed(run: Run, settings: Mapping[str, Any]) -> RunConfig:
             "a run cannot change " + "\nerror: a run cannot change ".join(fixed),
             "what may change: " + ", ".join(sorted(FREE)),
         )
+    if (
+        sections["train"].get("steps", old.train.steps) != old.train.steps
+    ):  # a number of steps takes the place of minutes
+        sections["train"] |= {"minutes": None, "plan": ()}
     return RunConfig.model_validate({s: configs.change(getattr(old, s), **values) for s, values in sections.items()})
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from inkwright import interrupt
+from inkwright.clock import Stopwatch
 from inkwright.config import RunConfig
 from inkwright.errors import DivergedError, MachineError, SaveError
 from inkwright.language_model import LanguageModel
@@ -18,6 +19,7 @@ from inkwright.run import checkpoint
 from inkwright.run.card import card
 from inkwright.run.checkpoint import Checkpoint
 from inkwright.run.folder import Run
+from inkwright.session.prepare import SAVE_SECONDS
 from inkwright.text import tokens
 from inkwright.text.windows import Windows
 from inkwright.train import device
@@ -25,10 +27,14 @@ from inkwright.train.guard import Guard
 from inkwright.train.loop import StepReport, TrainState, count, train
 from inkwright.train.loss import evaluate
 from inkwright.train.optimizer import build_optimizers
+from inkwright.train.plan import Deadline, evaluation_is_due
 
 MOST_FAILED_SAVES = 3  # in a row
 MOST_REWINDS = 5
 REWIND_SCALE = 0.5  # of the learning rate, each time a diverged run goes back
+SAMPLE_TOKENS = 240  # what whoever watches lets the model write at the end
+CLOSING_TOKENS = 8  # of them are written at the beginning, to know how long that takes
+LEAVING_SECONDS = 0.4  # from the sample to the end of the process
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,7 @@ class Training:
         """
         self.run = run
         self.config = config or run.config
+        self._watch = Stopwatch()
         saved, damaged = run.newest()
         if strict and damaged:
             raise damaged[0]
@@ -76,6 +83,7 @@ class Training:
         self.run.forget_after(self.state.step)
         self._trained_seconds, self._trained_tokens = 0.0, 0
         self._failed_saves = 0
+        self.deadline = self._deadline()
 
     def _restore(self, saved: Checkpoint) -> None:
         config, state = self.config, saved.state
@@ -98,7 +106,6 @@ class Training:
         self.rewinds: int = state.get("rewinds", 0)
         self.earlier_seconds: float = state.get("seconds", 0.0)
         self.saved_step: int = state["step"]
-        self._began = time.monotonic()
 
     @property
     def lm(self) -> LanguageModel:
@@ -113,7 +120,7 @@ class Training:
     @property
     def seconds(self) -> float:
         """Time spent on this run so far, over all its sittings."""
-        return self.earlier_seconds + time.monotonic() - self._began
+        return self.earlier_seconds + self._watch.seconds
 
     @property
     def finished(self) -> bool:
@@ -133,11 +140,16 @@ class Training:
             while True:
                 try:
                     if self.report is not None and (self._evaluation_is_due() or self.saved_step != self.state.step):
-                        yield self._look_around(self.report)
+                        now = self._look_around(self.report)
+                        began = time.monotonic()
+                        yield now
+                        self._let_go(time.monotonic() - began)
                     if self.finished:
                         return
                     self.report = next(steps)
                     self.val = None
+                    if self._replan():
+                        steps = self._steps()
                 except DivergedError as error:
                     self._rewind(error)
                     steps = self._steps()
@@ -160,8 +172,11 @@ class Training:
         windows = Windows(self.text.train, self.config.model.block_size)
         began = time.perf_counter()
         for report in self._one_by_one(windows):
-            self._trained_seconds += time.perf_counter() - began
+            seconds = self._watch.step(time.perf_counter() - began)
+            self._trained_seconds += seconds
             self._trained_tokens += report.tokens
+            if self.deadline:
+                self.deadline.took(seconds)
             yield report
             began = time.perf_counter()
 
@@ -181,9 +196,9 @@ class Training:
         rewinds = self.rewinds + 1
         if self.config.train.on_nan != "rewind" or rewinds > MOST_REWINDS:
             raise DivergedError(last_good, error.hint) from None
-        scale, seconds = self.state.learning_rate_scale * REWIND_SCALE, self.seconds
+        scale, earlier_seconds = self.state.learning_rate_scale * REWIND_SCALE, self.earlier_seconds
         self._restore(saved)
-        self.state.learning_rate_scale, self.rewinds, self.earlier_seconds = scale, rewinds, seconds
+        self.state.learning_rate_scale, self.rewinds, self.earlier_seconds = scale, rewinds, earlier_seconds
         self.run.forget_after(self.state.step)
         self.warnings.append(f"{last_good}; going on from there with {scale:g} times the learning rate")
 
@@ -203,13 +218,49 @@ class Training:
         lr, steps = report.learning_rate, config.steps
         return Progress(step, steps, report.loss, self.val, lr, speed, self.seconds, saved, warnings, self.lm)
 
+    # ------------------------------------------------------------ the minutes
+
+    def _deadline(self) -> Deadline | None:
+        """What the plan is held against, in a run that has minutes."""
+        minutes, record = self.config.train.minutes, self.run.record
+        if minutes is None:
+            return None
+        evaluation_seconds = record["pace"]["token_seconds"] * len(self.text.val)
+        began = time.monotonic()
+        for _ in zip(range(CLOSING_TOKENS), self.lm.stream(max_new_tokens=CLOSING_TOKENS), strict=False):
+            pass
+        sample_seconds = (time.monotonic() - began) * SAMPLE_TOKENS / CLOSING_TOKENS
+        return Deadline(minutes * 60, evaluation_seconds, SAVE_SECONDS, sample_seconds + LEAVING_SECONDS)
+
+    def _let_go(self, seconds: float) -> None:
+        """Whoever watches kept the training waiting."""
+        if self.deadline:
+            self.deadline.outside_seconds += seconds
+
+    def _replan(self) -> bool:
+        """Plan the steps anew where those planned would miss the end; it is in the record before the next step."""
+        if self.deadline is None:
+            return False
+        spent_seconds = self.run.record["preparation_seconds"] + self.seconds
+        train = self.deadline.replanned(self.state.step, spent_seconds, self.config.train)
+        if train is None:
+            return False
+        config = self.config.model_copy(update={"train": train})
+        try:
+            self.run.change_config(config)
+        except SaveError as error:
+            self.warnings.append(f"the plan stays as it was ({error.message})")
+            return False
+        self.config = config
+        return True
+
     # ------------------------------------------------------------ what is due now and then
 
     def _evaluation_is_due(self) -> bool:
-        step, config = self.state.step, self.config.train
-        return self.val is None and (step % config.eval_every == 0 or step >= config.steps)
+        return self.val is None and evaluation_is_due(self.state.step, self.config.train)
 
     def _evaluate(self) -> None:
+        began = time.monotonic()
         windows = Windows(self.text.val, self.config.model.block_size)
         found = evaluate(self.state.model, windows)
         size = self.text.facts["val"]
@@ -223,6 +274,8 @@ class Training:
             self.best, self.without_best = {"step": self.state.step, "loss": self.report_loss, **self.val}, 0
         else:
             self.without_best += 1
+        if self.deadline:
+            self.deadline.evaluation_seconds = time.monotonic() - began
 
     @property
     def report_loss(self) -> float:
@@ -247,7 +300,7 @@ class Training:
 
         Raises: SaveError   the third, or one after which no other comes
         """
-        step = self.state.step
+        step, began = self.state.step, time.monotonic()
         folder = self.run.checkpoint_folder(step)
         facts = {"step": step, "tokens": self.fingerprint, "tokenizer": self.tokenizer.sha256}
         facts |= {"run": self.run.record["id"], "changes": self.run.record["changes"]}
@@ -267,6 +320,8 @@ class Training:
             self.warnings.append(f"{told}; retry at {retry:,}")
             return None
         self._failed_saves, self.saved_step = 0, step
+        if self.deadline:
+            self.deadline.save_seconds = time.monotonic() - began
         try:
             self.run.retain(int(self.best["step"]) if self.best else None)
         except MachineError as error:

@@ -15,10 +15,8 @@ from inkwright.language_model import LanguageModel
 from inkwright.run.card import describe, figures
 from inkwright.run.folder import best_checkpoint
 from inkwright.session import training as sessions
-from inkwright.session.training import Training
+from inkwright.session.training import SAMPLE_TOKENS, Training
 from inkwright.text.corpus import Note
-
-SAMPLE_TOKENS = 240
 
 
 def announce(training: Training, notes: Sequence[Note], out: Output) -> None:
@@ -117,7 +115,7 @@ class Bar:
                 f" ± {now.val['val_loss_stderr']:.4f}  {now.tokens_per_second:>7,.0f} tokens/s"
             )
         figures = f"train {now.loss:.3f} val {self.val} {now.tokens_per_second:,.0f} tok/s"
-        self.bar.update(self.task, completed=now.step, figures=figures)
+        self.bar.update(self.task, completed=now.step, total=now.steps, figures=figures)
         every = self.training.config.train.sample_every
         if self.lines and every and now.step % every == 0 and now.step < now.steps:
             self.out.say(indented(written(now.lm)))
