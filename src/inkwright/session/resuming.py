@@ -47,6 +47,7 @@ def reopen(
         notes = _check_text(run, config, text, accept_new_data)
         config, machine_notes = _same_machine(run, config)
         training = Training(run, config, strict)
+        config = training.config
         scarce = checkpoint.room_for(folder, training.state.model.parameter_count)
         notes += [
             *machine_notes,

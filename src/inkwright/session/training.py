@@ -11,7 +11,7 @@ import torch
 
 from inkwright import interrupt
 from inkwright.clock import Stopwatch
-from inkwright.config import RunConfig
+from inkwright.config import SECTIONS, RunConfig, change
 from inkwright.errors import DivergedError, MachineError, SaveError
 from inkwright.language_model import LanguageModel
 from inkwright.model.counts import Counts
@@ -28,6 +28,7 @@ from inkwright.train.loop import StepReport, TrainState, count, train
 from inkwright.train.loss import evaluate
 from inkwright.train.optimizer import build_optimizers
 from inkwright.train.plan import Deadline, evaluation_is_due
+from inkwright.train.selfcheck import settle
 
 MOST_FAILED_SAVES = 3  # in a row
 MOST_REWINDS = 5
@@ -87,15 +88,18 @@ class Training:
 
     def _restore(self, saved: Checkpoint) -> None:
         config, state = self.config, saved.state
-        machine = device.decide(config.machine, saved.model_folder.model, config.train)
-        model = saved.model_folder.model.to(machine.device)
+        model = saved.model_folder.model
+        asked = device.decide(config.machine, model, config.train)
+        machine, forward, faults = settle(model, asked, self._windows_at_once)
+        if faults:
+            self.warnings += faults
+            self._change(state["step"], **dict(dict(machine).items() - dict(asked).items()))
         optimizers = build_optimizers(model, config.train)
         checkpoint.restore_moments(model, optimizers, saved.moments)
         self.dtype = getattr(torch, machine.dtype)
         guard = Guard(
             config.train.on_nan, math.log(config.model.vocab_size), state.get("skipped", 0), state.get("recent", [])
         )
-        forward = torch.compile(model) if machine.compile == "on" else model
         scale = state.get("learning_rate_scale", 1.0)
         self.state = TrainState(model, optimizers, forward, state["step"], guard, scale)
         self.report = StepReport(**state["report"]) if state.get("report") else None
@@ -146,9 +150,10 @@ class Training:
                         self._let_go(time.monotonic() - began)
                     if self.finished:
                         return
-                    self.report = next(steps)
-                    self.val = None
-                    if self._replan():
+                    if not self._took_a_step(steps):
+                        self._take_smaller_steps()
+                        steps = self._steps()
+                    elif self._replan():
                         steps = self._steps()
                 except DivergedError as error:
                     self._rewind(error)
@@ -180,6 +185,31 @@ class Training:
             yield report
             began = time.perf_counter()
 
+    def _took_a_step(self, steps: Iterator[StepReport]) -> bool:
+        """Whether the memory sufficed for it; where it did not, smaller micro-batches may help."""
+        try:
+            self.report, self.val = next(steps), None
+            return True
+        except (MemoryError, RuntimeError) as error:
+            if not device.is_out_of_memory(error) or self._windows_at_once == 1:
+                raise
+            return False
+
+    @property
+    def _windows_at_once(self) -> int:
+        return self.config.train.micro_batch_size or self.config.train.batch_size
+
+    def _take_smaller_steps(self) -> None:
+        """Go back to the last save and on from there with half as many windows at once: the global batch stays."""
+        saved, _ = self.run.newest()
+        windows, half = self._windows_at_once, -(-self._windows_at_once // 2)
+        self._change(self.state.step, micro_batch_size=half)
+        self._go_back(saved)
+        self.warnings.append(
+            f"out of memory with {windows} windows at once: from step {self.state.step:,} with {half}, "
+            f"still {self.config.train.batch_size} in a step"
+        )
+
     def _one_by_one(self, windows: Windows) -> Iterator[StepReport]:
         model = self.state.model
         if isinstance(model, Counts):
@@ -196,11 +226,26 @@ class Training:
         rewinds = self.rewinds + 1
         if self.config.train.on_nan != "rewind" or rewinds > MOST_REWINDS:
             raise DivergedError(last_good, error.hint) from None
-        scale, earlier_seconds = self.state.learning_rate_scale * REWIND_SCALE, self.earlier_seconds
-        self._restore(saved)
-        self.state.learning_rate_scale, self.rewinds, self.earlier_seconds = scale, rewinds, earlier_seconds
-        self.run.forget_after(self.state.step)
+        scale = self.state.learning_rate_scale * REWIND_SCALE
+        self._go_back(saved)
+        self.state.learning_rate_scale, self.rewinds = scale, rewinds
         self.warnings.append(f"{last_good}; going on from there with {scale:g} times the learning rate")
+
+    def _change(self, step: int, **settings: Any) -> None:
+        """Settings that the run had to change by itself: written down, so that it has them when it is resumed.
+
+        Raises: SaveError
+        """
+        changes = [*self.run.record["changes"], {"step": step, **settings}]
+        self.run.change_config(_with(self.run.config, settings), changes=changes)
+        self.config = _with(self.config, settings)
+
+    def _go_back(self, saved: Checkpoint) -> None:
+        """Be again where a checkpoint was saved; the time since then was spent all the same."""
+        earlier_seconds = self.earlier_seconds
+        self._restore(saved)
+        self.earlier_seconds = earlier_seconds
+        self.run.forget_after(self.state.step)
 
     def _look_around(self, report: StepReport) -> Progress:
         """What is due after a step: an evaluation, a line in the record, a save."""
@@ -342,3 +387,12 @@ class Training:
             "rewinds": self.rewinds,
             "seconds": round(self.seconds, 3),
         }
+
+
+def _with(config: RunConfig, settings: dict[str, Any]) -> RunConfig:
+    """The configuration with some settings of any of its records changed."""
+    sections = {name: getattr(config, name) for name in SECTIONS}
+    mine = {
+        name: {k: v for k, v in settings.items() if k in type(record).model_fields} for name, record in sections.items()
+    }
+    return RunConfig(**{name: change(record, **mine[name]) for name, record in sections.items()})
