@@ -22,14 +22,13 @@ from inkwright.text import corpus as corpora
 from inkwright.text import doctor, tokens
 from inkwright.text.corpus import Corpus, Note, Split
 from inkwright.text.tokenizer import Tokenizer
-from inkwright.train import device, plan, recipe
-from inkwright.train.baseline import baseline
+from inkwright.train import device, forecast, plan, recipe
+from inkwright.train.baseline import Line, baseline
+from inkwright.train.forecast import CLOSING_SECONDS, SAVE_SECONDS, Forecast
 from inkwright.train.pace import Pace, measure
 from inkwright.version import __version__
 
 SMALLEST_CONTEXT = 8
-SAVE_SECONDS = 0.3  # of a checkpoint, until one was saved
-CLOSING_SECONDS = 2.0  # after the last one: a sample, and leaving
 KINDS = {"char": {"tokenizer": "char", "alphabet": "open"}, "bare": {"tokenizer": "char", "alphabet": "bare"}} | {
     kind: {"tokenizer": kind} for kind in ("byte", "bpe")
 }
@@ -61,7 +60,7 @@ def prepare(
 
     Raises: TextError, UsageError, MachineError, ModelError, OccupiedError
     """
-    began = clock.began()
+    began, (memory_at_first, _) = clock.began(), device.process_memory()
     corpus, split = read_text(texts, config.text)
     notes = [*doctor.examine(corpus, split, config.text)]
     origin = _origin(base, given) if base else None
@@ -105,6 +104,7 @@ def prepare(
             "baseline": scale,
             "parameters": model.parameter_count,
             "pace": vars(pace),
+            "forecast": vars(expected(config, model, pace, text, scale, time.monotonic() - began, memory_at_first)),
             "preparation_seconds": round(time.monotonic() - began, 3),
         }
         run.begin(record, config)
@@ -242,6 +242,29 @@ def planned(
     warmup = train.warmup_steps if "warmup_steps" in given else min(train.warmup_steps, steps // 10)
     first = Plan(step=0, steps=steps, seconds=round(spent_seconds, 3))
     return change(train, steps=steps, plan=(first,), warmup_steps=warmup, **rhythm)
+
+
+def expected(
+    config: RunConfig,
+    model: LogitModel,
+    pace: Pace,
+    text: tokens.Tokens,
+    scale: Sequence[Line],
+    spent_seconds: float,
+    memory_at_first: int,
+) -> Forecast:
+    """What the run will take and reach, as far as it can be known before the first step."""
+    now, most = device.process_memory()
+    memory = max(most, now + forecast.memory_of(config.model, config.train, model.parameter_count)) - memory_at_first
+    seen = config.train.steps * config.train.batch_size * config.model.block_size
+    low, high = forecast.losses_of(scale, seen)
+    return Forecast(
+        seconds=round(forecast.seconds_of(config.train, pace, len(text.val), spent_seconds), 1),
+        memory_bytes=memory,
+        disk_bytes=forecast.disk_of(model.parameter_count, len(text.train) + len(text.val)),
+        loss_low=low,
+        loss_high=high,
+    )
 
 
 def inherit(model: LogitModel, origin: ModelFolder) -> None:

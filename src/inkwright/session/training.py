@@ -19,10 +19,10 @@ from inkwright.run import checkpoint
 from inkwright.run.card import card
 from inkwright.run.checkpoint import Checkpoint
 from inkwright.run.folder import Run
-from inkwright.session.prepare import SAVE_SECONDS
 from inkwright.text import tokens
 from inkwright.text.windows import Windows
-from inkwright.train import device
+from inkwright.train import device, recipe
+from inkwright.train.forecast import SAVE_SECONDS
 from inkwright.train.guard import Guard
 from inkwright.train.loop import StepReport, TrainState, count, train
 from inkwright.train.loss import evaluate
@@ -263,12 +263,19 @@ class Training:
         lr, steps = report.learning_rate, config.steps
         return Progress(step, steps, report.loss, self.val, lr, speed, self.seconds, saved, warnings, self.lm)
 
+    def advice(self) -> str | None:
+        """What would help, where the last steps made it no better; None where nothing is to be said."""
+        if self.best is None:
+            return None
+        train_tokens, best_step = len(self.text.train), int(self.best["step"])
+        return recipe.advice(self.config.model, self.config.train, train_tokens, best_step, self.state.step)
+
     # ------------------------------------------------------------ the minutes
 
     def _deadline(self) -> Deadline | None:
         """What the plan is held against, in a run that has minutes."""
         minutes, record = self.config.train.minutes, self.run.record
-        if minutes is None:
+        if minutes is None or "pace" not in record:
             return None
         evaluation_seconds = record["pace"]["token_seconds"] * len(self.text.val)
         began = time.monotonic()

@@ -128,6 +128,16 @@ def free_memory(device: torch.device) -> int:
         return 2**62
 
 
+def process_memory() -> tuple[int, int]:
+    """What this process has in memory now, and had at most: bytes; zeros where the system does not say."""
+    try:
+        with open("/proc/self/status", encoding="ascii") as file:  # Linux
+            sizes = dict(line.split(":", 1) for line in file)
+        return int(sizes["VmRSS"].split()[0]) * 1024, int(sizes["VmHWM"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return 0, 0
+
+
 def conditions(machine: MachineConfig) -> dict[str, Any]:
     """What the bits of a result depend on, besides the run's record."""
     return {"torch": torch.__version__, "threads": machine.threads, "cpu": torch.backends.cpu.get_cpu_capability()}

@@ -7,7 +7,7 @@ from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
 
 from inkwright.config import TrainConfig
-from inkwright.train.plan import progress
+from inkwright.train.plan import share_done
 
 
 def build_optimizers(model: nn.Module, config: TrainConfig) -> list[Optimizer]:
@@ -57,7 +57,7 @@ def learning_rate(step: int, config: TrainConfig) -> float:
         return config.learning_rate * (step + 1) / (config.warmup_steps + 1)
     if config.schedule == "constant":
         return config.learning_rate
-    done = progress(step, config)
+    done = share_done(step, config)
     left = (1 + math.cos(math.pi * done)) / 2 if config.schedule == "cosine" else 1 - done
     return config.min_learning_rate + left * (config.learning_rate - config.min_learning_rate)
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from inkwright.config import Plan, TrainConfig, change
 
-LOOK_SHARE = 0.85  # the plan is looked at again when so much of the time that was left is left
+FIRST_LOOK_SHARE = 0.01  # of the time, before the plan is first looked at; then when twice as much is spent, and
+LOOK_SHARE = 0.85  # at the latest when no more than this is left of the time that was left
 DRIFT_SHARE = 0.02  # of the time that is left: a plan that misses the end by less stays as it is
 DRIFT_SECONDS = 0.2
 RECENT_STEPS = 50
@@ -19,7 +20,7 @@ UNUSUAL_STEPS = 2  # the first ones of a sitting are slow
 MOST_STEPS = 1_000_000_000
 
 
-def progress(step: int, config: TrainConfig) -> float:
+def share_done(step: int, config: TrainConfig) -> float:
     """How much of the way from the end of the warm-up to the end of the training is done before a step, 0 to 1.
 
     Each plan goes on from where the one before it had come, in a straight line to its own end.
@@ -70,14 +71,17 @@ class Deadline:
     """Steps of this sitting."""
     outside_seconds: float = 0.0
     """What whoever watches took between the steps of this sitting."""
+    left_at_first: float | None = None
+    """What was left of the minutes when this sitting began, seconds."""
     look_below: float = float("inf")
     """The plan is looked at when less than this is left, seconds."""
 
     def took(self, seconds: float) -> None:
         """Note the time of a step."""
         self.steps_here += 1
-        if self.steps_here > UNUSUAL_STEPS or seconds > 1:
-            self.step_seconds.append(seconds)
+        if self.steps_here == UNUSUAL_STEPS + 1:
+            self.step_seconds.clear()
+        self.step_seconds.append(seconds)
 
     def replanned(self, step: int, spent_seconds: float, config: TrainConfig) -> TrainConfig | None:
         """The settings with a new plan, where the old one would miss the end; `step` steps are done.
@@ -85,10 +89,14 @@ class Deadline:
         While a resumed run repeats steps that were planned before, nothing is planned anew.
         """
         left = self.budget_seconds - self.closing_seconds - spent_seconds
+        if self.left_at_first is None:
+            self.left_at_first = left + self.step_seconds[-1]
+            self.look_below = self.left_at_first * (1 - FIRST_LOOK_SHARE)
         repeating = config.plan and step < config.plan[-1].step
-        if repeating or not self.step_seconds or (left > self.look_below and left > 0):
+        too_early = left > self.look_below or (self.steps_here <= UNUSUAL_STEPS and left > self.left_at_first / 2)
+        if repeating or (too_early and left > 0):
             return None
-        self.look_below = max(left, 0.0) * LOOK_SHARE
+        self.look_below = max(left * LOOK_SHARE, left - (self.left_at_first - left))
         steps = self._fitting(step, left, config)
         missed = abs(steps - config.steps) * self._step_cost()
         if missed < max(DRIFT_SECONDS, DRIFT_SHARE * left) or steps == config.steps:
@@ -108,6 +116,6 @@ def fitting_steps(step: int, left_seconds: float, step_seconds: float, look_seco
     """How many steps in all, when `step` are done and the model is judged and saved after `every` more and at the end."""
     steps = left_seconds / step_seconds
     for _ in range(4):  # fewer steps are judged less often: settles at once
-        looks = 1 + sum(1 for at in range(step - step % every + every, int(step + steps) - every // 2 + 1, every))
+        looks = 1 + max(0, (int(step + steps) - every // 2) // every - step // every)
         steps = max(0.0, (left_seconds - looks * look_seconds) / step_seconds)
     return min(MOST_STEPS, max(1, step + round(steps)))

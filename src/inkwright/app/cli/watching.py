@@ -16,6 +16,7 @@ from inkwright.run.card import describe, figures
 from inkwright.run.folder import best_checkpoint
 from inkwright.session import training as sessions
 from inkwright.session.training import SAMPLE_TOKENS, Training
+from inkwright.storage import megabytes
 from inkwright.text.corpus import Note
 
 
@@ -35,7 +36,9 @@ def announce(training: Training, notes: Sequence[Note], out: Output) -> None:
     epochs = config.train.steps * per_step / train["tokens"]
     size = f"{config.train.batch_size} x {config.model.block_size} tokens"
     steps = config.train.steps
-    plan = f"{steps:,} step{'s' * (steps != 1)} of {size} ({epochs:.1f} epochs)"
+    plan = f"{steps:,} step{'s' * (steps != 1)} of {size}: {epochs:.1f} epochs"
+    if not counts:
+        plan += f", {steps * per_step / model.parameter_count:.1f} per parameter"
     out.row("training", "1 step: it reads the text once" if counts else plan)
     machine = config.machine
     compiled = ", compiled" if machine.compile == "on" else ""
@@ -46,12 +49,23 @@ def announce(training: Training, notes: Sequence[Note], out: Output) -> None:
     lines = training.run.record.get("baseline", [])
     if lines:
         rows(lines, out)
+    if "forecast" in training.run.record and not (training.state.step or counts):
+        _expect(training, out)
     for note in notes:
         out.note(note.message, note.hint)
     if training.state.step:
         out.say(f"resuming at step {training.state.step:,}")
     else:
         out.say(f"A fresh model scores {math.log(V):.3f} nats per token: ln {V:,}, no token preferred.")
+
+
+def _expect(training: Training, out: Output) -> None:
+    """What the run will take, and the band that its loss will probably end in, to be read against the scale."""
+    expected, minutes = training.run.record["forecast"], training.config.train.minutes
+    time = f"{minutes:g} minutes in all" if minutes else f"about {duration(expected['seconds'])} in all"
+    memory, disk = megabytes(expected["memory_bytes"]), megabytes(expected["disk_bytes"])
+    out.row("expect", f"{time}, {memory} of memory, up to {disk} on disk")
+    out.row("", f"a loss between {expected['loss_low']:.2f} and {expected['loss_high']:.2f} nats per token")
 
 
 def watch(training: Training, out: Output) -> int:
@@ -139,16 +153,25 @@ def _conclude(training: Training, out: Output, stopped: int) -> None:
     if stopped:
         out.say(f"saved step {step:,} to {run.folder}. Continue with: inkwright resume {run.folder}")
         return
-    out.row("done", f"step {step:,} after {duration(training.seconds)}")
+    out.row("done", f"step {step:,} after {duration(training.seconds)}{_early(training)}")
     if facts.get("val_loss") is not None:
         out.row("best", f"step {facts['step']:,}: {figures(facts)}")
         if run.record.get("baseline"):
             out.row("", judgement(facts["val_loss"], run.record["baseline"]))
+    if advice := training.advice():
+        out.row("advice", advice)
     out.row("saved", str(path))
     out.say()
     out.say(indented(written(training.lm)))
     out.say()
     out.row("next", f'inkwright sample {run.folder} --prompt "..."')
+
+
+def _early(training: Training) -> str:
+    """Why a training ended before its plan did."""
+    if training.state.step >= training.config.train.steps:
+        return ""
+    return f" of {training.config.train.steps:,}: no better for {training.without_best} evaluations"
 
 
 def written(lm: LanguageModel) -> str:
