@@ -303,9 +303,9 @@ def test_fit_hands_out_a_model_that_talks_and_leaving_the_loop_saves(book, tmp_p
 
 
 def test_minutes_become_steps_before_the_first_one(book, tmp_path):
-    training = begin(book, tmp_path / "a", minutes=0.05, steps=10)
-    assert training.config.train.steps > 10
+    training = begin(book, tmp_path / "a", minutes=1, steps=10)
     training.run.close()
+    assert training.config.train.steps > 10
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])

@@ -14,6 +14,8 @@ Config = Callable[..., ModelConfig]
 COMPILED = MachineConfig(device="cpu", dtype="float32", compile="on", threads=1)
 HALF = MachineConfig(device="cpu", dtype="bfloat16", compile="off", threads=1)
 PLAIN = MachineConfig(device="cpu", dtype="float32", compile="off", threads=1)
+RNG = torch.Generator().manual_seed(3)
+BATCH = torch.randint(29, (4, 16), generator=RNG), torch.randint(29, (4, 16), generator=RNG)
 
 
 @pytest.fixture
@@ -28,10 +30,10 @@ def weights(model: LogitModel) -> list[Tensor]:
 @pytest.mark.parametrize("machine", [HALF, PLAIN])
 def test_what_computes_rightly_is_found_so_and_the_model_stays_as_it_was(model, machine) -> None:
     before = weights(model)
-    assert find_fault(model, model, machine, rows=4) is None
+    assert find_fault(model, model, machine, BATCH) is None
     assert all(torch.equal(a, b) for a, b in zip(before, weights(model), strict=True))
     assert all(weight.grad is None for weight in model.parameters()) and model.training
-    assert settle(model, machine, 4) == (machine, model, [])
+    assert settle(model, machine, BATCH) == (machine, model, [])
 
 
 def wrong(model: LogitModel, how: str) -> Callable[[Tensor], Tensor]:
@@ -62,7 +64,7 @@ def wrong(model: LogitModel, how: str) -> Callable[[Tensor], Tensor]:
 )  # fmt: skip
 def test_a_wrong_compiled_twin_is_found_and_what_is_uncompiled_is_used(model, how, told, monkeypatch) -> None:
     monkeypatch.setattr(torch, "compile", lambda model: wrong(model, how))
-    machine, forward, faults = settle(model, COMPILED, 4)
+    machine, forward, faults = settle(model, COMPILED, BATCH)
     assert machine == PLAIN and forward is model
     assert len(faults) == 1 and f"cpu in float32, compiled computes wrongly here ({told}" in faults[0]
     assert faults[0].endswith("going on with cpu in float32")
@@ -76,7 +78,7 @@ def test_a_wrong_kernel_of_half_precision_is_found_and_float32_is_used(model, mo
         return y * 1.2 if torch.is_autocast_enabled("cpu") else y
 
     monkeypatch.setattr(torch.nn.functional, "linear", linear)
-    machine, _, faults = settle(model, HALF, 4)
+    machine, _, faults = settle(model, HALF, BATCH)
     assert machine == PLAIN and "cpu in bfloat16 computes wrongly here" in faults[0]
 
 
@@ -90,7 +92,7 @@ def test_a_model_that_writes_other_tokens_on_its_device_is_found(model, monkeypa
         "copy.deepcopy",
         lambda m, memo=None: _right(m, forward),
     )
-    assert find_fault(model, model, HALF, 4) == "it writes other tokens"
+    assert find_fault(model, model, HALF, BATCH) == "it writes other tokens"
 
 
 def _right(model: LogitModel, forward: Callable[..., Tensor]) -> LogitModel:

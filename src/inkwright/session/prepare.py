@@ -72,7 +72,7 @@ def prepare(
         text = tokens.read(written)
         if free and origin is None and config.train.minutes and config.model.model == "gpt":
             left_seconds = max(1.0, config.train.minutes * 60 - (time.monotonic() - began))
-            config = sized(config, given, tokenizer.vocab_size, len(text.train), left_seconds)
+            config = sized(config, given, tokenizer.vocab_size, text.train, left_seconds)
         model_config = origin.model.config if origin else config.model
         model_config = change(model_config, vocab_size=tokenizer.vocab_size, dropout=config.model.dropout)
         if origin is None:
@@ -89,7 +89,7 @@ def prepare(
         if origin is not None:
             inherit(model, origin)
         machine = device.decide(config.machine, model, train_config)
-        pace = measure(model, train_config, machine)
+        pace = measure(model, text.train, train_config, machine)
         train_config = planned(train_config, given, model, pace, text, time.monotonic() - began)
         config = RunConfig(text=text_config, model=model_config, train=train_config, machine=machine)
         _first_checkpoint(run, config, model, tokenizer, text)
@@ -186,17 +186,20 @@ def require_tokens(train_ids: np.ndarray, val_ids: np.ndarray, block_size: int) 
         )
 
 
-def sized(config: RunConfig, given: set[str], vocab_size: int, train_tokens: int, seconds: float) -> RunConfig:
+def sized(config: RunConfig, given: set[str], vocab_size: int, train_ids: np.ndarray, seconds: float) -> RunConfig:
     """The same settings with a model, and a way to train it, for this text, this time and this machine; those given stay."""
     machine = device.resolved(config.machine)
+    if len(train_ids) < 2:
+        return config  # it will be refused
 
     def tokens_per_second(size: recipe.Size) -> float:
-        shape = {name: getattr(size, name) for name in ("n_layer", "n_head", "n_embd", "block_size")}
+        shape = {name: getattr(size, name) for name in ("n_layer", "n_head", "n_embd")}
+        shape["block_size"] = min(size.block_size, len(train_ids) - 1)
         trial = build(change(config.model, vocab_size=vocab_size, **shape))
-        pace = measure(trial, change(config.train, batch_size=size.batch_size, micro_batch_size=None), machine)
-        return size.batch_size * size.block_size / pace.step_seconds
+        pace = measure(trial, train_ids, change(config.train, batch_size=size.batch_size), machine)
+        return size.batch_size * shape["block_size"] / pace.step_seconds
 
-    found = recipe.choose(train_tokens, vocab_size, seconds, tokens_per_second)
+    found = recipe.choose(len(train_ids), vocab_size, seconds, tokens_per_second)
     if "n_embd" in given:
         found["n_head"] = recipe.heads(config.model.n_embd, found["n_head"])
     if "n_head" in given:

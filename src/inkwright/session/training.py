@@ -90,7 +90,8 @@ class Training:
         config, state = self.config, saved.state
         model = saved.model_folder.model
         asked = device.decide(config.machine, model, config.train)
-        machine, forward, faults = settle(model, asked, self._windows_at_once)
+        windows = Windows(self.text.train, config.model.block_size)
+        machine, forward, faults = settle(model, asked, windows.random(0, self._windows_at_once, config.train.seed))
         if faults:
             self.warnings += faults
             self._change(state["step"], **dict(dict(machine).items() - dict(asked).items()))

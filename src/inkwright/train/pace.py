@@ -1,4 +1,4 @@
-"""How fast a model trains on this machine, measured in a moment on made-up tokens. Knows no text and no files."""
+"""How fast a model trains on this machine, measured in a moment. Knows no files."""
 
 import copy
 import statistics
@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from inkwright import interrupt
 from inkwright.config import MachineConfig, TrainConfig, change
 from inkwright.model import LogitModel
+from inkwright.text.windows import Windows
 from inkwright.train.loop import gradients
 from inkwright.train.optimizer import build_optimizers
 
@@ -29,8 +31,10 @@ class Pace:
     """Of judging one token."""
 
 
-def measure(model: LogitModel, train: TrainConfig, machine: MachineConfig) -> Pace:
-    """The pace of a model, on a copy; the model itself stays as it is. What is to be compiled runs uncompiled here.
+def measure(model: LogitModel, ids: np.ndarray, train: TrainConfig, machine: MachineConfig) -> Pace:
+    """The pace of a model on a text, (N,) ids. What is to be compiled runs uncompiled here.
+
+    It is measured on a copy: the model itself stays as it is.
 
     Raises: Interrupted   a stop was asked for on the way
     """
@@ -39,16 +43,15 @@ def measure(model: LogitModel, train: TrainConfig, machine: MachineConfig) -> Pa
     trial = copy.deepcopy(model).to(machine.device)
     T, most = trial.config.block_size, train.micro_batch_size or train.batch_size
     rows = min(most, max(1, MOST_TOKENS // T)) if machine.device == "cpu" else most
-    rng = torch.Generator().manual_seed(0)
-    idx = torch.randint(trial.config.vocab_size, (rows, T), generator=rng)
+    batch = Windows(ids, T).random(0, rows, train.seed)
     part = change(train, batch_size=rows, micro_batch_size=None)
     optimizers = build_optimizers(trial, change(part, learning_rate=1e-9))
-    for_part = _seconds(machine, lambda: gradients(trial, (idx, idx), part, 0, getattr(torch, machine.dtype)))
+    for_part = _seconds(machine, lambda: gradients(trial, batch, part, 0, getattr(torch, machine.dtype)))
     for_update = _seconds(machine, lambda: [optimizer.step() for optimizer in optimizers])
     trial.eval()
     with torch.no_grad():
-        for_judging = _seconds(machine, lambda: trial(idx.to(trial.device)))
-    return Pace(for_part * train.batch_size / rows + for_update, for_judging / idx.numel())
+        for_judging = _seconds(machine, lambda: trial(batch[0].to(trial.device)))
+    return Pace(for_part * train.batch_size / rows + for_update, for_judging / (rows * T))
 
 
 def _seconds(machine: MachineConfig, work: Callable[[], object]) -> float:

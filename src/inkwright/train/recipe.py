@@ -97,4 +97,4 @@ def advice(config: ModelConfig, train: TrainConfig, train_tokens: int, best_step
     epochs = best_step * per_step / train_tokens
     more = f"--dropout {min(0.5, config.dropout + 0.1):.1f}"
     smaller = f"--n-layer {config.n_layer // 2}" if config.n_layer > 1 else f"--n-embd {config.n_embd // 2}"
-    return f"it got no better after {epochs:,.1f} epochs: more text helps most, then {more} or {smaller}"
+    return f"no better after {epochs:,.1f} epochs: more text, {more} or {smaller}"

@@ -23,11 +23,15 @@ TOLERANCES = {"float32": 2e-3, "bfloat16": 5e-2}  # of the length of what is com
 TENSOR_TIMES = 4  # so much more for the gradient of one tensor alone
 
 Forward = Callable[[Tensor], Tensor]
+Batch = tuple[Tensor, Tensor]
+"""(idx, targets), (B, T) each."""
 
 
-def settle(model: LogitModel, machine: MachineConfig, rows: int) -> tuple[MachineConfig, Forward, list[str]]:
-    """What computes rightly here: the settings asked for or simpler ones, what a step of `rows` windows at once calls, and
-    why any was given up. The model is moved to its device; its weights stay as they are."""
+def settle(model: LogitModel, machine: MachineConfig, batch: Batch) -> tuple[MachineConfig, Forward, list[str]]:
+    """What computes rightly here: the settings asked for or simpler ones, what a step calls, and why any was given up.
+
+    `batch` is what a step takes at once. The model is moved to its device; its weights stay as they are.
+    """
     told: list[str] = []
     while True:
         model.to(machine.device)
@@ -35,26 +39,25 @@ def settle(model: LogitModel, machine: MachineConfig, rows: int) -> tuple[Machin
         simpler = _simpler(machine)
         if simpler is None or model.config.model == "counts":
             return machine, forward, told
-        fault = find_fault(model, forward, machine, rows)
+        fault = find_fault(model, forward, machine, batch)
         if fault is None:
             return machine, forward, told
         told.append(f"{_named(machine)} computes wrongly here ({fault}): going on with {_named(simpler)}")
         machine = simpler
 
 
-def find_fault(model: LogitModel, forward: Forward, machine: MachineConfig, rows: int) -> str | None:
+def find_fault(model: LogitModel, forward: Forward, machine: MachineConfig, batch: Batch) -> str | None:
     """What differs from a CPU in float32, in a few words; None where nothing does."""
     kept = {name: weight.detach().clone() for name, weight in model.named_parameters()}
     was_training, rng = model.training, torch.Generator().manual_seed(0)
-    T, V = model.config.block_size, model.config.vocab_size
-    idx, targets = (torch.randint(V, (max(rows, 1), T), generator=rng) for _ in range(2))
+    drops = any(share for name, share in model.config if name.endswith("dropout"))
     try:
         with torch.no_grad():
             for weight in model.parameters():
                 weight += torch.randn(weight.shape, generator=rng).to(weight.device) * NUDGE
         plain = copy.deepcopy(model).to("cpu").eval()
-        model.train(model.config.dropout == 0)  # as in training, where that makes no difference
-        return _compare(model, forward, plain, machine, idx, targets)
+        model.train(not drops)  # as in training, where that makes no difference
+        return _compare(model, forward, plain, machine, *batch)
     except (RuntimeError, NotImplementedError, AssertionError, OSError, ImportError) as error:
         return f"it fails: {str(error).strip().splitlines()[0][:80] if str(error).strip() else type(error).__name__}"
     finally:
@@ -85,7 +88,8 @@ def _compare(
 
 def _distance(found: Tensor, right: Tensor) -> float:
     """How far off, as a share of the length of what is right; infinite where it is no number."""
-    off = ((found.detach().float().cpu() - right.detach()).norm() / right.detach().norm().clamp_min(1e-12)).item()
+    found, right = (part.detach().to_dense() if part.is_sparse else part.detach() for part in (found, right))
+    off = ((found.float().cpu() - right).norm() / right.norm().clamp_min(1e-12)).item()
     return off if math.isfinite(off) else math.inf
 
 

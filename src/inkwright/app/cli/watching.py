@@ -153,7 +153,10 @@ def _conclude(training: Training, out: Output, stopped: int) -> None:
     if stopped:
         out.say(f"saved step {step:,} to {run.folder}. Continue with: inkwright resume {run.folder}")
         return
-    out.row("done", f"step {step:,} after {duration(training.seconds)}{_early(training)}")
+    early = step < training.config.train.steps
+    planned = f" of {training.config.train.steps:,}" if early else ""
+    why = f": no better for {training.without_best} evaluations" if early else ""
+    out.row("done", f"step {step:,}{planned} after {duration(training.seconds)}{why}")
     if facts.get("val_loss") is not None:
         out.row("best", f"step {facts['step']:,}: {figures(facts)}")
         if run.record.get("baseline"):
@@ -165,13 +168,6 @@ def _conclude(training: Training, out: Output, stopped: int) -> None:
     out.say(indented(written(training.lm)))
     out.say()
     out.row("next", f'inkwright sample {run.folder} --prompt "..."')
-
-
-def _early(training: Training) -> str:
-    """Why a training ended before its plan did."""
-    if training.state.step >= training.config.train.steps:
-        return ""
-    return f" of {training.config.train.steps:,}: no better for {training.without_best} evaluations"
 
 
 def written(lm: LanguageModel) -> str:
