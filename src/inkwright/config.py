@@ -116,7 +116,7 @@ class Plan(Record):
     steps: int = Field(ge=1)
     """Steps planned in all."""
     seconds: float = Field(ge=0)
-    """Spent of the minutes when it was made."""
+    """Spent on training when it was made."""
 
 
 class TrainConfig(Record):

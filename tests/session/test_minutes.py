@@ -70,7 +70,7 @@ def test_a_resumed_run_has_the_rest_of_its_minutes(book, tmp_path):  # noqa: F81
     spent = training.seconds
     resumed, _ = reopen(tmp_path / "a", {})
     assert resumed.seconds == pytest.approx(spent, abs=0.5), "what was spent is known"
-    assert resumed.deadline is not None and resumed.deadline.budget_seconds == pytest.approx(6)
+    assert resumed.deadline is not None and resumed.deadline.budget_seconds < 6
     finish(resumed)
     assert resumed.seconds + resumed.run.record["preparation_seconds"] > 4, "and the rest is used"
 

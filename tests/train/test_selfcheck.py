@@ -101,3 +101,11 @@ def _right(model: LogitModel, forward: Callable[..., Tensor]) -> LogitModel:
     twin = kind(model.config)
     twin.load_state_dict(model.state_dict())
     return twin
+
+
+def test_a_batch_that_is_too_large_to_be_checked_is_not_called_wrong(model, monkeypatch) -> None:
+    def starved(idx: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(torch, "compile", lambda model: starved)
+    assert settle(model, COMPILED, BATCH) == (COMPILED, starved, [])

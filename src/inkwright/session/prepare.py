@@ -243,7 +243,7 @@ def planned(
     rhythm |= {name: getattr(train, name) for name in rhythm if name in given}
     steps = plan.fitting_steps(0, left, pace.step_seconds, look_seconds, rhythm["eval_every"])
     warmup = train.warmup_steps if "warmup_steps" in given else min(train.warmup_steps, steps // 10)
-    first = Plan(step=0, steps=steps, seconds=round(spent_seconds, 3))
+    first = Plan(step=0, steps=steps, seconds=0)
     return change(train, steps=steps, plan=(first,), warmup_steps=warmup, **rhythm)
 
 

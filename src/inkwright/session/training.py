@@ -19,23 +19,20 @@ from inkwright.run import checkpoint
 from inkwright.run.card import card
 from inkwright.run.checkpoint import Checkpoint
 from inkwright.run.folder import Run
+from inkwright.session.minutes import deadline_of, replanned
 from inkwright.text import tokens
 from inkwright.text.windows import Windows
 from inkwright.train import device, recipe
-from inkwright.train.forecast import SAVE_SECONDS
 from inkwright.train.guard import Guard
 from inkwright.train.loop import StepReport, TrainState, count, train
 from inkwright.train.loss import evaluate
 from inkwright.train.optimizer import build_optimizers
-from inkwright.train.plan import Deadline, evaluation_is_due
+from inkwright.train.plan import evaluation_is_due
 from inkwright.train.selfcheck import settle
 
 MOST_FAILED_SAVES = 3  # in a row
 MOST_REWINDS = 5
 REWIND_SCALE = 0.5  # of the learning rate, each time a diverged run goes back
-SAMPLE_TOKENS = 240  # what whoever watches lets the model write at the end
-CLOSING_TOKENS = 8  # of them are written at the beginning, to know how long that takes
-LEAVING_SECONDS = 0.4  # from the sample to the end of the process
 
 
 @dataclass(frozen=True)
@@ -84,7 +81,7 @@ class Training:
         self.run.forget_after(self.state.step)
         self._trained_seconds, self._trained_tokens = 0.0, 0
         self._failed_saves = 0
-        self.deadline = self._deadline()
+        self.deadline = deadline_of(run, self.config, self.lm, len(self.text.val))
 
     def _restore(self, saved: Checkpoint) -> None:
         config, state = self.config, saved.state
@@ -273,39 +270,22 @@ class Training:
 
     # ------------------------------------------------------------ the minutes
 
-    def _deadline(self) -> Deadline | None:
-        """What the plan is held against, in a run that has minutes."""
-        minutes, record = self.config.train.minutes, self.run.record
-        if minutes is None or "pace" not in record:
-            return None
-        evaluation_seconds = record["pace"]["token_seconds"] * len(self.text.val)
-        began = time.monotonic()
-        for _ in zip(range(CLOSING_TOKENS), self.lm.stream(max_new_tokens=CLOSING_TOKENS), strict=False):
-            pass
-        sample_seconds = (time.monotonic() - began) * SAMPLE_TOKENS / CLOSING_TOKENS
-        return Deadline(minutes * 60, evaluation_seconds, SAVE_SECONDS, sample_seconds + LEAVING_SECONDS)
-
     def _let_go(self, seconds: float) -> None:
         """Whoever watches kept the training waiting."""
         if self.deadline:
             self.deadline.outside_seconds += seconds
 
     def _replan(self) -> bool:
-        """Plan the steps anew where those planned would miss the end; it is in the record before the next step."""
+        """Whether the steps were planned anew: those that were planned would have missed the end."""
         if self.deadline is None:
             return False
-        spent_seconds = self.run.record["preparation_seconds"] + self.seconds
-        train = self.deadline.replanned(self.state.step, spent_seconds, self.config.train)
-        if train is None:
-            return False
-        config = self.config.model_copy(update={"train": train})
         try:
-            self.run.change_config(config)
+            config = replanned(self.run, self.config, self.deadline, self.state.step, self.seconds)
         except SaveError as error:
             self.warnings.append(f"the plan stays as it was ({error.message})")
             return False
-        self.config = config
-        return True
+        self.config = config or self.config
+        return config is not None
 
     # ------------------------------------------------------------ what is due now and then
 

@@ -58,7 +58,7 @@ class Deadline:
     """The plan of a run that has minutes, held against the time that things take."""
 
     budget_seconds: float
-    """From the start of the process to its end."""
+    """What is left of the minutes when the run has been prepared."""
     evaluation_seconds: float
     """Of one exact evaluation: the last one."""
     save_seconds: float
@@ -84,7 +84,7 @@ class Deadline:
         self.step_seconds.append(seconds)
 
     def replanned(self, step: int, spent_seconds: float, config: TrainConfig) -> TrainConfig | None:
-        """The settings with a new plan, where the old one would miss the end; `step` steps are done.
+        """The settings with a new plan, where the old one would miss the end; `step` steps are done, in `spent_seconds`.
 
         While a resumed run repeats steps that were planned before, nothing is planned anew.
         """

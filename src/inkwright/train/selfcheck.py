@@ -13,6 +13,7 @@ from torch import Tensor
 
 from inkwright.config import MachineConfig, change
 from inkwright.model import LogitModel
+from inkwright.train.device import is_out_of_memory
 from inkwright.train.loop import precision
 from inkwright.train.loss import next_token_loss
 
@@ -58,7 +59,9 @@ def find_fault(model: LogitModel, forward: Forward, machine: MachineConfig, batc
         plain = copy.deepcopy(model).to("cpu").eval()
         model.train(not drops)  # as in training, where that makes no difference
         return _compare(model, forward, plain, machine, *batch)
-    except (RuntimeError, NotImplementedError, AssertionError, OSError, ImportError) as error:
+    except (MemoryError, RuntimeError, AssertionError, OSError, ImportError) as error:
+        if is_out_of_memory(error):  # too large is not wrong: a step will find out, and take less at once
+            return None
         return f"it fails: {str(error).strip().splitlines()[0][:80] if str(error).strip() else type(error).__name__}"
     finally:
         with torch.no_grad():

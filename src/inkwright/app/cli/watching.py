@@ -15,7 +15,8 @@ from inkwright.language_model import LanguageModel
 from inkwright.run.card import describe, figures
 from inkwright.run.folder import best_checkpoint
 from inkwright.session import training as sessions
-from inkwright.session.training import SAMPLE_TOKENS, Training
+from inkwright.session.minutes import SAMPLE_TOKENS
+from inkwright.session.training import Training
 from inkwright.storage import megabytes
 from inkwright.text.corpus import Note
 
