@@ -37,7 +37,8 @@ def fit(
     """
     texts = [str(text)] if isinstance(text, str | PathLike) else [str(part) for part in text]
     config = configs.resolve(settings, preset)
-    prepared = prepare(texts, Path(folder) if folder else None, config, set(settings), Path(base) if base else None)
+    place, origin = (Path(path) if path else None for path in (folder, base))
+    prepared = prepare(texts, place, config, set(settings), origin, free=preset is None)
     yield from Training(prepared.run)
 
 

@@ -117,12 +117,26 @@ class ModelConfig(Record):
         return self
 
 
+class Plan(Record):
+    """From which step on a run with minutes meant to make how many, and what it knew then."""
+
+    step: int = Field(ge=0)
+    """Steps done when it was made; it is for those after."""
+    steps: int = Field(ge=1)
+    """Steps planned in all."""
+    seconds: float = Field(ge=0)
+    """Spent on training when it was made."""
+
+
 class TrainConfig(Record):
     """How a model is trained."""
 
     steps: int = Field(default=2000, ge=1, le=1_000_000_000, description="Optimizer updates")
     minutes: float | None = Field(
-        default=None, gt=0, le=100_000, description="Instead of --steps: as many as end about then, measured here"
+        default=None, gt=0, le=100_000, description="Instead of --steps: as many as end then; what is not set is chosen"
+    )
+    plan: tuple[Plan, ...] = Field(
+        default=(), description="How the steps of a run with minutes were planned, oldest first; written by the run"
     )
     batch_size: int = Field(default=8, ge=1, le=10_000_000, description="Windows in a step")
     micro_batch_size: int | None = Field(
@@ -245,7 +259,7 @@ lecture-small: its settings on the way there."""
 SECTIONS: Mapping[str, type[Record]] = {
     "text": TextConfig, "model": ModelConfig, "train": TrainConfig, "machine": MachineConfig,
 }  # fmt: skip
-HIDDEN = {"vocab_size"}  # of ModelConfig: the tokenizer's to say, not a person's
+HIDDEN = {("model", "vocab_size"), ("train", "plan")}  # the tokenizer's and the run's to say, not a person's
 
 
 def settable() -> dict[str, tuple[str, FieldInfo]]:
@@ -254,7 +268,7 @@ def settable() -> dict[str, tuple[str, FieldInfo]]:
         name: (section, field)
         for section, record in SECTIONS.items()
         for name, field in record.model_fields.items()
-        if not (section == "model" and name in HIDDEN)
+        if (section, name) not in HIDDEN
     }
 
 

@@ -12,7 +12,7 @@ import inkwright
 
 NUMBERS = {
     "errors": 0, "version": 0,
-    "config": 1, "interrupt": 1, "randomness": 1, "storage": 1,
+    "clock": 1, "config": 1, "interrupt": 1, "randomness": 1, "storage": 1,
     "text": 2, "model": 2,
     "train": 3, "sample": 3, "lens": 3,
     "run": 4, "language_model": 4,

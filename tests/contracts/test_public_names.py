@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import inkwright
-from inkwright.config import PRESETS, SampleConfig, resolve, settable
+from inkwright.config import HIDDEN, PRESETS, SampleConfig, resolve, settable
 
 ROOT = Path(inkwright.__file__).parent
 
@@ -63,4 +63,4 @@ def test_every_setting_says_what_it_is() -> None:
 
 def test_no_two_sections_share_the_name_of_a_setting() -> None:
     sections = resolve({}).model_dump().values()
-    assert sum(len(section) for section in sections) == len(settable()) + 1  # vocab_size is a text's and the model's
+    assert sum(len(section) for section in sections) == len(settable()) + len(HIDDEN)

@@ -10,7 +10,7 @@ import torch
 import inkwright
 from inkwright import config as configs
 from inkwright import storage
-from inkwright.errors import DamagedError, DivergedError, ModelError, OccupiedError, SaveError, TextError
+from inkwright.errors import DamagedError, DivergedError, MachineError, ModelError, OccupiedError, SaveError, TextError
 from inkwright.run import checkpoint, lock
 from inkwright.run.folder import Run, checkpoint_folders
 from inkwright.session.prepare import prepare
@@ -304,9 +304,9 @@ def test_fit_hands_out_a_model_that_talks_and_leaving_the_loop_saves(book, tmp_p
 
 
 def test_minutes_become_steps_before_the_first_one(book, tmp_path):
-    training = begin(book, tmp_path / "a", minutes=0.05, steps=10)
-    assert training.config.train.steps > 10
+    training = begin(book, tmp_path / "a", minutes=1, steps=10)
     training.run.close()
+    assert training.config.train.steps > 10
 
 
 @pytest.mark.parametrize("door", ["make_folder", "acquire", "_lock"])
@@ -332,3 +332,54 @@ def test_a_run_that_another_one_made_while_this_one_stood_at_the_door_is_left_as
 
 def snapshot(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_out_of_memory_lowers_the_micro_batch_keeps_the_global_one_and_says_so(book, tmp_path, monkeypatch, error):
+    training = begin(book, tmp_path / "a", batch_size=8)
+    kind = type(training.state.model)
+    forward = kind.forward
+
+    def starved(self, idx, cache=None):
+        if self.training and len(idx) > 2 and training.state.step >= 12:
+            raise error
+        return forward(self, idx, cache)
+
+    monkeypatch.setattr(kind, "forward", starved)
+    warnings: list[str] = []
+    for progress in training:
+        warnings += progress.warnings
+    assert [w for w in warnings if "out of memory" in w] == [
+        "out of memory with 8 windows at once: from step 10 with 4, still 8 in a step",
+        "out of memory with 4 windows at once: from step 10 with 2, still 8 in a step",
+    ]
+    record = Run.open(tmp_path / "a").record
+    assert record["config"]["train"]["batch_size"] == 8 and record["config"]["train"]["micro_batch_size"] == 2
+    assert [change["micro_batch_size"] for change in record["changes"]] == [4, 2]
+    assert training.state.step == 40
+    steps = [line["step"] for line in figures(tmp_path / "a")]
+    assert steps == sorted(set(steps))
+
+
+def test_out_of_memory_with_one_window_at_once_is_the_end(book, tmp_path, monkeypatch):
+    training = begin(book, tmp_path / "a", batch_size=2, micro_batch_size=1)
+
+    def starved(self, idx, cache=None):
+        raise MemoryError
+
+    monkeypatch.setattr(type(training.state.model), "forward", starved)
+    with pytest.raises(MachineError, match="last good: step 0"):
+        finish(training)
+
+
+def test_a_wrong_compiler_is_not_used_and_the_run_is_that_of_one_without(book, tmp_path, monkeypatch):
+    plain = finish(begin(book, tmp_path / "a"))
+    monkeypatch.setattr(torch, "compile", lambda model: lambda idx: model(idx) * 1.1)
+    training = begin(book, tmp_path / "b", compile="on")
+    assert "computes wrongly here" in training.warnings[0]
+    assert same(plain, finish(training))
+    record = Run.open(tmp_path / "b").record
+    assert record["changes"] == [{"step": 0, "compile": "off"}] and record["config"]["machine"]["compile"] == "off"
+    reopened, _ = reopen(tmp_path / "b", {"steps": 50})
+    assert reopened.warnings == [], "what was found once is known"
+    assert same(finish(reopened), finish(reopen(tmp_path / "a", {"steps": 50})[0]))

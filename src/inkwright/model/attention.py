@@ -45,7 +45,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0, mask: Mask = "
     """
     queries, keys = q.shape[2], k.shape[2]
     if mask == "causal" and queries == keys <= SHORT and not dropout and q.requires_grad and q.device.type == "cpu":
-        return short_attention(q, k, v)
+        return short_attention(q.to(v.dtype), k.to(v.dtype), v)  # rotary positions may have more precision
     if mask != "causal" or queries == 1:
         return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
     if queries == keys:

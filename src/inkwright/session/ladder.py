@@ -209,7 +209,7 @@ def begin(texts: Sequence[str], attempt: Attempt, minutes: float | None, given: 
     """
     config = settings_of(attempt, minutes, given)
     if not (attempt.folder / "run.json").exists():
-        return Training(prepare(texts, attempt.folder, config, set(given) | {"block_size"}).run)
+        return Training(prepare(texts, attempt.folder, config, set(given) | {"block_size", "patience"}).run)
     training, _ = reopen(attempt.folder, {}, list(texts))
     if _defining(training.config) != _defining(config):
         training.run.close()

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from inkwright.config import MachineConfig, ModelConfig, RunConfig, TextConfig, TrainConfig, change
+from inkwright import clock
+from inkwright.config import ModelConfig, Plan, RunConfig, TextConfig, TrainConfig, change
 from inkwright.errors import ModelError, SettingError, TextError, quoted
 from inkwright.model import LogitModel, build
 from inkwright.randomness import derive
@@ -21,9 +22,10 @@ from inkwright.text import corpus as corpora
 from inkwright.text import doctor, tokens
 from inkwright.text.corpus import Corpus, Note, Split
 from inkwright.text.tokenizer import Tokenizer
-from inkwright.text.windows import Windows
-from inkwright.train import device, plan
-from inkwright.train.baseline import baseline
+from inkwright.train import device, forecast, plan, recipe
+from inkwright.train.baseline import Line, baseline
+from inkwright.train.forecast import CLOSING_SECONDS, SAVE_SECONDS, Forecast
+from inkwright.train.pace import Pace, measure
 from inkwright.version import __version__
 
 SMALLEST_CONTEXT = 8
@@ -43,27 +45,36 @@ class Prepared:
 
 
 def prepare(
-    texts: Sequence[str], folder: Path | None, config: RunConfig, given: set[str], base: Path | None = None
+    texts: Sequence[str],
+    folder: Path | None,
+    config: RunConfig,
+    given: set[str],
+    base: Path | None = None,
+    free: bool = False,
 ) -> Prepared:
     """Read the text, fit the tokenizer, write the run down.
 
-    `given` are the names of the settings a person set: those are kept or refused, the others are fitted to the text.
-    With `base`, the new run starts from the weights and the tokenizer of an earlier one.
+    `given` are the names of the settings a person set: those are kept or refused, the others are fitted to the text; in a
+    run with minutes that is `free` (no preset was asked for), the size and the way of training are chosen too. With
+    `base`, the new run starts from the weights and the tokenizer of an earlier one.
 
     Raises: TextError, UsageError, MachineError, ModelError, OccupiedError
     """
-    started = time.perf_counter()
+    began, (memory_at_first, _) = clock.began(), device.process_memory()
     corpus, split = read_text(texts, config.text)
     notes = [*doctor.examine(corpus, split, config.text)]
     origin = _origin(base, given) if base else None
     tokenizer = make_tokenizer(config, split, origin)
-    model_config = origin.model.config if origin else config.model
-    model_config = change(model_config, vocab_size=tokenizer.vocab_size, dropout=config.model.dropout)
     text_config = change(config.text, **KINDS[tokenizer.kind])
     run = Run.claim(folder or Path("runs") / corpus.name)
     try:
         written = tokens.write(run.folder / "tokens", corpus, split, tokenizer, _text_settings(config))
         text = tokens.read(written)
+        if free and origin is None and config.train.minutes and config.model.model == "gpt":
+            left_seconds = max(1.0, config.train.minutes * 60 - (time.monotonic() - began))
+            config = sized(config, given, tokenizer.vocab_size, text.train, left_seconds)
+        model_config = origin.model.config if origin else config.model
+        model_config = change(model_config, vocab_size=tokenizer.vocab_size, dropout=config.model.dropout)
         if origin is None:
             model_config = fit_context(model_config, len(text.train), "block_size" in given, split, notes)
         require_tokens(text.train, text.val, model_config.block_size)
@@ -71,14 +82,15 @@ def prepare(
         scale = baseline(text.train, text.val, tokenizer, characters, model_config.block_size, model_config.ngram_order)
         if model_config.model == "counts":
             model_config = change(model_config, ngram_order=next(s["order"] for s in scale if s["name"] == "ngram"))
-        device.require_memory(model_config, config.train, device.resolve_device(config.machine.device))
+        train_config = fit_memory(model_config, config, given, notes)
         if scarce := checkpoint.room_for(run.folder, device.parameter_estimate(model_config)):
             notes.append(Note(scarce))
         model = build(model_config, derive(config.train.seed, "init"), text.train)
         if origin is not None:
             inherit(model, origin)
-        machine = device.decide(config.machine, model, config.train)
-        train_config = planned(config.train, model, text, machine, time.perf_counter() - started)
+        machine = device.decide(config.machine, model, train_config)
+        pace = measure(model, text.train, train_config, machine)
+        train_config = planned(train_config, given, model, pace, text, time.monotonic() - began)
         config = RunConfig(text=text_config, model=model_config, train=train_config, machine=machine)
         _first_checkpoint(run, config, model, tokenizer, text)
         record = {
@@ -91,6 +103,9 @@ def prepare(
             "conditions": device.conditions(machine),
             "baseline": scale,
             "parameters": model.parameter_count,
+            "pace": vars(pace),
+            "forecast": vars(expected(config, model, pace, text, scale, time.monotonic() - began, memory_at_first)),
+            "preparation_seconds": round(time.monotonic() - began, 3),
         }
         run.begin(record, config)
     except BaseException:
@@ -171,17 +186,88 @@ def require_tokens(train_ids: np.ndarray, val_ids: np.ndarray, block_size: int) 
         )
 
 
+def sized(config: RunConfig, given: set[str], vocab_size: int, train_ids: np.ndarray, seconds: float) -> RunConfig:
+    """The same settings with a model, and a way to train it, for this text, this time and this machine; those given stay."""
+    machine = device.resolved(config.machine)
+    if len(train_ids) < 2:
+        return config  # it will be refused
+
+    def tokens_per_second(size: recipe.Size) -> float:
+        shape = {name: getattr(size, name) for name in ("n_layer", "n_head", "n_embd")}
+        shape["block_size"] = min(size.block_size, len(train_ids) - 1)
+        trial = build(change(config.model, vocab_size=vocab_size, **shape))
+        pace = measure(trial, train_ids, change(config.train, batch_size=size.batch_size), machine)
+        return size.batch_size * shape["block_size"] / pace.step_seconds
+
+    found = recipe.choose(len(train_ids), vocab_size, seconds, tokens_per_second)
+    if "n_embd" in given:
+        found["n_head"] = recipe.heads(config.model.n_embd, found["n_head"])
+    if "n_head" in given:
+        found["n_embd"] = -(-found["n_embd"] // (2 * config.model.n_head)) * 2 * config.model.n_head
+    free = {name: value for name, value in found.items() if name not in given}
+    shape = {name: free.pop(name) for name in list(free) if name in ModelConfig.model_fields}
+    return config.model_copy(
+        update={"model": change(config.model, **shape), "train": change(config.train, **free)},
+    )
+
+
+def fit_memory(model: ModelConfig, config: RunConfig, given: set[str], notes: list[Note]) -> TrainConfig:
+    """The same training in micro-batches that fit into memory, unless a person said how large they are.
+
+    Raises: MachineError   not even one window at a time would fit
+    """
+    where, train = device.resolve_device(config.machine.device), config.train
+    while (device.needed_bytes(model, train)) > device.free_memory(where):
+        windows = train.micro_batch_size or train.batch_size
+        if windows == 1 or "micro_batch_size" in given:
+            device.require_memory(model, config.train, where)
+        train = change(train, micro_batch_size=-(-windows // 2))
+    if train.micro_batch_size != config.train.micro_batch_size:
+        notes.append(
+            Note(f"{train.micro_batch_size} windows at once instead of {train.batch_size}, to fit into memory")
+        )
+    return train
+
+
 def planned(
-    train: TrainConfig, model: LogitModel, text: tokens.Tokens, machine: MachineConfig, spent_seconds: float
+    train: TrainConfig, given: set[str], model: LogitModel, pace: Pace, text: tokens.Tokens, spent_seconds: float
 ) -> TrainConfig:
-    """The same plan with as many steps as fit into its minutes, if it has any."""
+    """The same training with as many steps as fit into its minutes, if it has any, and a rhythm that leaves time for them."""
     if model.config.model == "counts":
         return change(train, steps=1, minutes=None)
     if train.minutes is None:
         return train
-    T = model.config.block_size
-    budget = train.minutes * 60 - spent_seconds
-    return plan.fit_minutes(train, model, Windows(text.train, T), Windows(text.val, T), machine, budget)
+    left = max(0.0, train.minutes * 60 - spent_seconds - CLOSING_SECONDS)
+    look_seconds = pace.token_seconds * len(text.val) + SAVE_SECONDS
+    rhythm = recipe.rhythm(max(1, int(left / pace.step_seconds)), pace.step_seconds, look_seconds)
+    rhythm |= {name: getattr(train, name) for name in rhythm if name in given}
+    steps = plan.fitting_steps(0, left, pace.step_seconds, look_seconds, rhythm["eval_every"])
+    warmup = train.warmup_steps if "warmup_steps" in given else min(train.warmup_steps, steps // 10)
+    first = Plan(step=0, steps=steps, seconds=0)
+    return change(train, steps=steps, plan=(first,), warmup_steps=warmup, **rhythm)
+
+
+def expected(
+    config: RunConfig,
+    model: LogitModel,
+    pace: Pace,
+    text: tokens.Tokens,
+    scale: Sequence[Line],
+    spent_seconds: float,
+    memory_at_first: int,
+) -> Forecast:
+    """What the run will take and reach, as far as it can be known before the first step."""
+    now, most = device.process_memory()
+    memory = max(most, now + forecast.memory_of(config.model, config.train, model.parameter_count)) - memory_at_first
+    seen = config.train.steps * config.train.batch_size * config.model.block_size
+    low, high = forecast.losses_of(scale, seen)
+    return Forecast(
+        seconds=round(forecast.seconds_of(config.train, pace, len(text.val), spent_seconds), 1),
+        memory_bytes=memory,
+        disk_bytes=forecast.disk_of(model.parameter_count, len(text.train) + len(text.val)),
+        loss_low=low,
+        loss_high=high,
+    )
 
 
 def inherit(model: LogitModel, origin: ModelFolder) -> None:

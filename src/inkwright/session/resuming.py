@@ -47,6 +47,7 @@ def reopen(
         notes = _check_text(run, config, text, accept_new_data)
         config, machine_notes = _same_machine(run, config)
         training = Training(run, config, strict)
+        config = training.config
         scarce = checkpoint.room_for(folder, training.state.model.parameter_count)
         notes += [
             *machine_notes,
@@ -82,6 +83,10 @@ def _changed(run: Run, settings: Mapping[str, Any]) -> RunConfig:
             "a run cannot change " + "\nerror: a run cannot change ".join(fixed),
             "what may change: " + ", ".join(sorted(FREE)),
         )
+    if (
+        sections["train"].get("steps", old.train.steps) != old.train.steps
+    ):  # a number of steps takes the place of minutes
+        sections["train"] |= {"minutes": None, "plan": ()}
     return RunConfig.model_validate({s: configs.change(getattr(old, s), **values) for s, values in sections.items()})
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from inkwright import interrupt
-from inkwright.config import RunConfig
+from inkwright.clock import Stopwatch
+from inkwright.config import SECTIONS, RunConfig, change
 from inkwright.errors import DivergedError, MachineError, SaveError
 from inkwright.language_model import LanguageModel
 from inkwright.model.counts import Counts
@@ -18,13 +19,16 @@ from inkwright.run import checkpoint
 from inkwright.run.card import card
 from inkwright.run.checkpoint import Checkpoint
 from inkwright.run.folder import Run
+from inkwright.session.minutes import deadline_of, replanned
 from inkwright.text import tokens
 from inkwright.text.windows import Windows
-from inkwright.train import device
+from inkwright.train import device, recipe
 from inkwright.train.guard import Guard
 from inkwright.train.loop import StepReport, TrainState, count, train
 from inkwright.train.loss import evaluate
 from inkwright.train.optimizer import build_optimizers
+from inkwright.train.plan import evaluation_is_due
+from inkwright.train.selfcheck import settle
 
 MOST_FAILED_SAVES = 3  # in a row
 MOST_REWINDS = 5
@@ -66,6 +70,7 @@ class Training:
         """
         self.run = run
         self.config = config or run.config
+        self._watch = Stopwatch()
         saved, damaged = run.newest()
         if strict and damaged:
             raise damaged[0]
@@ -76,18 +81,23 @@ class Training:
         self.run.forget_after(self.state.step)
         self._trained_seconds, self._trained_tokens = 0.0, 0
         self._failed_saves = 0
+        self.deadline = deadline_of(run, self.config, self.lm, len(self.text.val))
 
     def _restore(self, saved: Checkpoint) -> None:
         config, state = self.config, saved.state
-        machine = device.decide(config.machine, saved.model_folder.model, config.train)
-        model = saved.model_folder.model.to(machine.device)
+        model = saved.model_folder.model
+        asked = device.decide(config.machine, model, config.train)
+        windows = Windows(self.text.train, config.model.block_size)
+        machine, forward, faults = settle(model, asked, windows.random(0, self._windows_at_once, config.train.seed))
+        if faults:
+            self.warnings += faults
+            self._change(state["step"], **dict(dict(machine).items() - dict(asked).items()))
         optimizers = build_optimizers(model, config.train)
         checkpoint.restore_moments(model, optimizers, saved.moments)
         self.dtype = getattr(torch, machine.dtype)
         guard = Guard(
             config.train.on_nan, math.log(config.model.vocab_size), state.get("skipped", 0), state.get("recent", [])
         )
-        forward = torch.compile(model) if machine.compile == "on" else model
         scale = state.get("learning_rate_scale", 1.0)
         self.state = TrainState(model, optimizers, forward, state["step"], guard, scale)
         self.report = StepReport(**state["report"]) if state.get("report") else None
@@ -98,7 +108,6 @@ class Training:
         self.rewinds: int = state.get("rewinds", 0)
         self.earlier_seconds: float = state.get("seconds", 0.0)
         self.saved_step: int = state["step"]
-        self._began = time.monotonic()
 
     @property
     def lm(self) -> LanguageModel:
@@ -113,7 +122,7 @@ class Training:
     @property
     def seconds(self) -> float:
         """Time spent on this run so far, over all its sittings."""
-        return self.earlier_seconds + time.monotonic() - self._began
+        return self.earlier_seconds + self._watch.seconds
 
     @property
     def finished(self) -> bool:
@@ -133,11 +142,17 @@ class Training:
             while True:
                 try:
                     if self.report is not None and (self._evaluation_is_due() or self.saved_step != self.state.step):
-                        yield self._look_around(self.report)
+                        now = self._look_around(self.report)
+                        began = time.monotonic()
+                        yield now
+                        self._let_go(time.monotonic() - began)
                     if self.finished:
                         return
-                    self.report = next(steps)
-                    self.val = None
+                    if not self._took_a_step(steps):
+                        self._take_smaller_steps()
+                        steps = self._steps()
+                    elif self._replan():
+                        steps = self._steps()
                 except DivergedError as error:
                     self._rewind(error)
                     steps = self._steps()
@@ -160,10 +175,38 @@ class Training:
         windows = Windows(self.text.train, self.config.model.block_size)
         began = time.perf_counter()
         for report in self._one_by_one(windows):
-            self._trained_seconds += time.perf_counter() - began
+            seconds = self._watch.step(time.perf_counter() - began)
+            self._trained_seconds += seconds
             self._trained_tokens += report.tokens
+            if self.deadline:
+                self.deadline.took(seconds)
             yield report
             began = time.perf_counter()
+
+    def _took_a_step(self, steps: Iterator[StepReport]) -> bool:
+        """Whether the memory sufficed for it; where it did not, smaller micro-batches may help."""
+        try:
+            self.report, self.val = next(steps), None
+            return True
+        except (MemoryError, RuntimeError) as error:
+            if not device.is_out_of_memory(error) or self._windows_at_once == 1:
+                raise
+            return False
+
+    @property
+    def _windows_at_once(self) -> int:
+        return self.config.train.micro_batch_size or self.config.train.batch_size
+
+    def _take_smaller_steps(self) -> None:
+        """Go back to the last save and on from there with half as many windows at once: the global batch stays."""
+        saved, _ = self.run.newest()
+        windows, half = self._windows_at_once, -(-self._windows_at_once // 2)
+        self._change(self.state.step, micro_batch_size=half)
+        self._go_back(saved)
+        self.warnings.append(
+            f"out of memory with {windows} windows at once: from step {self.state.step:,} with {half}, "
+            f"still {self.config.train.batch_size} in a step"
+        )
 
     def _one_by_one(self, windows: Windows) -> Iterator[StepReport]:
         model = self.state.model
@@ -181,11 +224,26 @@ class Training:
         rewinds = self.rewinds + 1
         if self.config.train.on_nan != "rewind" or rewinds > MOST_REWINDS:
             raise DivergedError(last_good, error.hint) from None
-        scale, seconds = self.state.learning_rate_scale * REWIND_SCALE, self.seconds
-        self._restore(saved)
-        self.state.learning_rate_scale, self.rewinds, self.earlier_seconds = scale, rewinds, seconds
-        self.run.forget_after(self.state.step)
+        scale = self.state.learning_rate_scale * REWIND_SCALE
+        self._go_back(saved)
+        self.state.learning_rate_scale, self.rewinds = scale, rewinds
         self.warnings.append(f"{last_good}; going on from there with {scale:g} times the learning rate")
+
+    def _change(self, step: int, **settings: Any) -> None:
+        """Settings that the run had to change by itself: written down, so that it has them when it is resumed.
+
+        Raises: SaveError
+        """
+        changes = [*self.run.record["changes"], {"step": step, **settings}]
+        self.run.change_config(_with(self.run.config, settings), changes=changes)
+        self.config = _with(self.config, settings)
+
+    def _go_back(self, saved: Checkpoint) -> None:
+        """Be again where a checkpoint was saved; the time since then was spent all the same."""
+        earlier_seconds = self.earlier_seconds
+        self._restore(saved)
+        self.earlier_seconds = earlier_seconds
+        self.run.forget_after(self.state.step)
 
     def _look_around(self, report: StepReport) -> Progress:
         """What is due after a step: an evaluation, a line in the record, a save."""
@@ -203,13 +261,39 @@ class Training:
         lr, steps = report.learning_rate, config.steps
         return Progress(step, steps, report.loss, self.val, lr, speed, self.seconds, saved, warnings, self.lm)
 
+    def advice(self) -> str | None:
+        """What would help, where the last steps made it no better; None where nothing is to be said."""
+        if self.best is None:
+            return None
+        train_tokens, best_step = len(self.text.train), int(self.best["step"])
+        return recipe.advice(self.config.model, self.config.train, train_tokens, best_step, self.state.step)
+
+    # ------------------------------------------------------------ the minutes
+
+    def _let_go(self, seconds: float) -> None:
+        """Whoever watches kept the training waiting."""
+        if self.deadline:
+            self.deadline.outside_seconds += seconds
+
+    def _replan(self) -> bool:
+        """Whether the steps were planned anew: those that were planned would have missed the end."""
+        if self.deadline is None:
+            return False
+        try:
+            config = replanned(self.run, self.config, self.deadline, self.state.step, self.seconds)
+        except SaveError as error:
+            self.warnings.append(f"the plan stays as it was ({error.message})")
+            return False
+        self.config = config or self.config
+        return config is not None
+
     # ------------------------------------------------------------ what is due now and then
 
     def _evaluation_is_due(self) -> bool:
-        step, config = self.state.step, self.config.train
-        return self.val is None and (step % config.eval_every == 0 or step >= config.steps)
+        return self.val is None and evaluation_is_due(self.state.step, self.config.train)
 
     def _evaluate(self) -> None:
+        began = time.monotonic()
         windows = Windows(self.text.val, self.config.model.block_size)
         found = evaluate(self.state.model, windows)
         size = self.text.facts["val"]
@@ -223,6 +307,8 @@ class Training:
             self.best, self.without_best = {"step": self.state.step, "loss": self.report_loss, **self.val}, 0
         else:
             self.without_best += 1
+        if self.deadline:
+            self.deadline.evaluation_seconds = time.monotonic() - began
 
     @property
     def report_loss(self) -> float:
@@ -247,7 +333,7 @@ class Training:
 
         Raises: SaveError   the third, or one after which no other comes
         """
-        step = self.state.step
+        step, began = self.state.step, time.monotonic()
         folder = self.run.checkpoint_folder(step)
         facts = {"step": step, "tokens": self.fingerprint, "tokenizer": self.tokenizer.sha256}
         facts |= {"run": self.run.record["id"], "changes": self.run.record["changes"]}
@@ -267,6 +353,8 @@ class Training:
             self.warnings.append(f"{told}; retry at {retry:,}")
             return None
         self._failed_saves, self.saved_step = 0, step
+        if self.deadline:
+            self.deadline.save_seconds = time.monotonic() - began
         try:
             self.run.retain(int(self.best["step"]) if self.best else None)
         except MachineError as error:
@@ -287,3 +375,12 @@ class Training:
             "rewinds": self.rewinds,
             "seconds": round(self.seconds, 3),
         }
+
+
+def _with(config: RunConfig, settings: dict[str, Any]) -> RunConfig:
+    """The configuration with some settings of any of its records changed."""
+    sections = {name: getattr(config, name) for name in SECTIONS}
+    mine = {
+        name: {k: v for k, v in settings.items() if k in type(record).model_fields} for name, record in sections.items()
+    }
+    return RunConfig(**{name: change(record, **mine[name]) for name, record in sections.items()})

@@ -8,6 +8,7 @@ import lzma
 import math
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from inkwright.text.windows import Windows
 MOST_TOKENS = 10_000_000  # of a training text that are counted: the last ones
 PART_BYTES = 250_000
 MOST_BYTES = 8_000_000  # of it that a packer sees before what it is judged on
+
+PACKERS: dict[str, Callable[[], Any]] = {"gzip": zlib.compressobj, "xz": lzma.LZMACompressor}
 
 Line = dict[str, Any]
 
@@ -40,25 +43,32 @@ def baseline(
 
     Raises: Interrupted   a stop was asked for on the way
     """
-    tokens, counted = len(val_ids) - 1, train_ids[-MOST_TOKENS:]
+    before, judged = (b"".join(map(tokenizer.token_bytes.__getitem__, ids.tolist())) for ids in (train_ids, val_ids))
+    with ThreadPoolExecutor(2) as others:  # packers let other threads work meanwhile
+        packed = [others.submit(_packed_nats, before[-MOST_BYTES:], judged, packer) for packer in PACKERS.values()]
+        lines = _counted(train_ids, val_ids, tokenizer, block_size, ngram_order)
+        lines += [(name, future.result(), None) for name, future in zip(PACKERS, packed, strict=True)]
+    tokens, per_char = len(val_ids) - 1, math.log(2) * characters
+    return [
+        {"name": name, "loss": float(total / tokens), "bits_per_char": float(total / per_char), "order": order}
+        for name, total, order in lines
+    ]
+
+
+def _counted(
+    train_ids: np.ndarray, val_ids: np.ndarray, tokenizer: Tokenizer, block_size: int | None, ngram_order: int | None
+) -> list[tuple[str, float, int | None]]:
+    """What guessing and counting need for the whole validation text, nats: (name, nats, order)."""
+    counted = train_ids[-MOST_TOKENS:]
     order = choose_order(counted, tokenizer.vocab_size) if ngram_order is None else ngram_order
     interrupt.check()
     nats = ngram_nats(counted, val_ids, tokenizer.vocab_size, max(2, order), block_size)
     different = len(np.union1d(train_ids, val_ids))
-    before, judged = (b"".join(map(tokenizer.token_bytes.__getitem__, ids.tolist())) for ids in (train_ids, val_ids))
-    before = before[-MOST_BYTES:]
-    lines = [
-        ("uniform", tokens * math.log(different), 0),
+    return [
+        ("uniform", (len(val_ids) - 1) * math.log(different), 0),
         ("unigram", nats[1], 1),
         ("bigram", nats[2], 2),
         ("ngram", nats[order], order),
-        ("gzip", _packed_nats(before, judged, zlib.compressobj), None),
-        ("xz", _packed_nats(before, judged, lzma.LZMACompressor), None),
-    ]
-    per_char = math.log(2) * characters
-    return [
-        {"name": name, "loss": float(total / tokens), "bits_per_char": float(total / per_char), "order": order}
-        for name, total, order in lines
     ]
 
 

@@ -21,20 +21,25 @@ def decide(config: MachineConfig, model: LogitModel, train: TrainConfig) -> Mach
 
     Raises: SettingError   a device that this machine does not have
     """
+    if model.config.model == "counts":  # nothing to compute faster
+        return change(resolved(config), compile="off", dtype="float32")
+    machine = resolved(config)
+    if config.dtype == "auto" and machine.device == "cpu" and _half_is_faster(model, train):
+        return change(machine, dtype="bfloat16")
+    return machine
+
+
+def resolved(config: MachineConfig) -> MachineConfig:
+    """The same settings with every `auto` decided as far as no model is needed: a CPU computes in float32.
+
+    Raises: SettingError   a device that this machine does not have
+    """
     device = resolve_device(config.device)
     threads = config.threads or torch.get_num_threads()
     torch.set_num_threads(threads)
     compiled = config.compile if config.compile != "auto" else "on" if device.type == "cuda" else "off"
-    dtype = config.dtype
-    if model.config.model == "counts":  # nothing to compute faster
-        compiled, dtype = "off", "float32"
-    if dtype == "auto":
-        faster = (
-            _half_is_faster(model, train)
-            if device.type == "cpu"
-            else device.type == "cuda" and torch.cuda.is_bf16_supported()
-        )
-        dtype = "bfloat16" if faster else "float32"
+    half = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    dtype = config.dtype if config.dtype != "auto" else "bfloat16" if half else "float32"
     return change(config, device=str(device), threads=threads, compile=compiled, dtype=dtype)
 
 
@@ -62,21 +67,25 @@ def require_memory(config: ModelConfig, train: TrainConfig, device: torch.device
 
     Raises: MachineError   names what is needed and what is free
     """
-    needed = parameter_estimate(config) * BYTES_PER_PARAMETER + activation_bytes(config, train)
-    if needed > (free := free_memory(device)):
+    if needed_bytes(config, train) > (free := free_memory(device)):
         raise too_large(config, train, f"{free / 1e9:,.1f} GB free")
 
 
 def too_large(config: ModelConfig, train: TrainConfig, there_is: str) -> MachineError:
     """The error for a training that does not fit: what it needs, what there is, what to lower."""
     parameters, windows = parameter_estimate(config), train.micro_batch_size or train.batch_size
-    needed = parameters * BYTES_PER_PARAMETER + activation_bytes(config, train)
+    needed = needed_bytes(config, train)
     return MachineError(
         f"about {needed / 1e9:,.1f} GB needed ({_short(parameters)} parameters x {BYTES_PER_PARAMETER} bytes, "
         f"and the activations of {windows} windows), {there_is}",
         f"--n-layer {max(1, config.n_layer // 2)}, --n-embd {max(config.n_head * 2, config.n_embd // 2)}, "
         f"or --micro-batch-size {max(1, windows // 4)}",
     )
+
+
+def needed_bytes(config: ModelConfig, train: TrainConfig) -> int:
+    """About how much memory a step of a training takes."""
+    return parameter_estimate(config) * BYTES_PER_PARAMETER + activation_bytes(config, train)
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -119,6 +128,16 @@ def free_memory(device: torch.device) -> int:
         return 2**62
 
 
+def process_memory() -> tuple[int, int]:
+    """What this process has in memory now, and had at most: bytes; zeros where the system does not say."""
+    try:
+        with open("/proc/self/status", encoding="ascii") as file:  # Linux
+            sizes = dict(line.split(":", 1) for line in file)
+        return int(sizes["VmRSS"].split()[0]) * 1024, int(sizes["VmHWM"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return 0, 0
+
+
 def conditions(machine: MachineConfig) -> dict[str, Any]:
     """What the bits of a result depend on, besides the run's record."""
     return {"torch": torch.__version__, "threads": machine.threads, "cpu": torch.backends.cpu.get_cpu_capability()}
@@ -126,8 +145,8 @@ def conditions(machine: MachineConfig) -> dict[str, Any]:
 
 def _half_is_faster(model: LogitModel, train: TrainConfig) -> bool:
     """Two timings of the same step, each the best of three, taken in turns."""
-    size = min(train.micro_batch_size or train.batch_size, 64)
     T = model.config.block_size
+    size = min(train.micro_batch_size or train.batch_size, 64, max(1, 4096 // T))
     idx = torch.zeros(size, T, dtype=torch.long)
     small = change(train, batch_size=size, micro_batch_size=None)
 
@@ -136,7 +155,7 @@ def _half_is_faster(model: LogitModel, train: TrainConfig) -> bool:
 
     dtypes = (torch.float32, torch.bfloat16)
     best = {dtype: float("inf") for dtype in dtypes}
-    for _ in range(4):
+    for _ in range(3):
         for dtype in dtypes:
             best[dtype] = min(best[dtype], _seconds(step(dtype)))
     model.zero_grad(set_to_none=True)

@@ -104,7 +104,7 @@ def gradients(
     for micro, (idx, targets) in enumerate(zip(*(part.split(size) for part in batch), strict=True)):
         if model.config.dropout or model.config.input_dropout or model.config.gram_dropout:
             torch.manual_seed(derive(config.seed, "dropout", step, micro))
-        with _precision(device, dtype):
+        with precision(device, dtype):
             logits = forward(idx.to(device))
         loss = next_token_loss(logits, targets.to(device)) * (len(idx) / config.batch_size)
         loss.backward()
@@ -112,6 +112,6 @@ def gradients(
     return total
 
 
-def _precision(device: torch.device, dtype: torch.dtype) -> Any:
+def precision(device: torch.device, dtype: torch.dtype) -> Any:
     """Half the bits in the matrix products where that was chosen; weights and the loss stay in float32."""
     return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)

@@ -8,6 +8,7 @@ from torch.optim import AdamW, Optimizer
 
 from inkwright.config import TrainConfig
 from inkwright.train.muon import Muon
+from inkwright.train.plan import share_done
 from inkwright.train.row_adagrad import RowAdagrad, coalesced
 
 ROW_RATE = 30.0
@@ -48,13 +49,14 @@ def build_optimizers(model: nn.Module, config: TrainConfig) -> list[Optimizer]:
 def learning_rate(step: int, config: TrainConfig) -> float:
     """The learning rate of a step (counted from 0): warm up in a straight line, then fall as the schedule says.
 
-    A step past the planned ones keeps the last value.
+    It falls with the progress towards the end of the plan, also where that was moved on the way. A step past the planned
+    ones keeps the last value.
     """
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / (config.warmup_steps + 1)
     if config.schedule == "constant":
         return config.learning_rate
-    done = min(1.0, (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps))
+    done = share_done(step, config)
     left = (1 + math.cos(math.pi * done)) / 2 if config.schedule == "cosine" else 1 - done
     return config.min_learning_rate + left * (config.learning_rate - config.min_learning_rate)
 

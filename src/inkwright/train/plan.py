@@ -1,55 +1,121 @@
-"""How many steps fit into the minutes a person has, from the speed measured here. Knows no files."""
+"""How far a training is, and how many steps its minutes still allow. Arithmetic only: reads no clock, knows no torch.
 
-import copy
+A run with minutes plans its steps from a speed measured before the first one, and plans anew when it turns out to be faster
+or slower. Each plan is kept in the run's record before the step that it is for. So the learning rate of any step follows
+from the record, and a run that is stopped and resumed makes the same steps again.
+"""
+
 import statistics
-import time
+from collections import deque
+from dataclasses import dataclass, field
 
-import torch
+from inkwright.config import Plan, TrainConfig, change
 
-from inkwright.config import MachineConfig, TrainConfig, change
-from inkwright.model import LogitModel
-from inkwright.text.windows import Windows
-from inkwright.train.loop import TrainState, train
-from inkwright.train.loss import evaluate
-from inkwright.train.optimizer import build_optimizers
-
-WARM_STEPS = 2  # the first ones are slow
-TIMED_STEPS = 12
-EVALUATIONS = 6  # in a planned run, so that a short one shows a curve too
+FIRST_LOOK_SHARE = 0.01  # of the time, before the plan is first looked at; then when twice as much is spent, and
+LOOK_SHARE = 0.85  # at the latest when no more than this is left of the time that was left
+DRIFT_SHARE = 0.02  # of the time that is left: a plan that misses the end by less stays as it is
+DRIFT_SECONDS = 0.2
+RECENT_STEPS = 50
+UNUSUAL_STEPS = 2  # the first ones of a sitting are slow
+MOST_STEPS = 1_000_000_000
 
 
-def fit_minutes(
-    config: TrainConfig,
-    model: LogitModel,
-    train_windows: Windows,
-    val_windows: Windows,
-    machine: MachineConfig,
-    budget_seconds: float,
-) -> TrainConfig:
-    """The configuration with as many steps, and as many evaluations, as `budget_seconds` allow.
+def share_done(step: int, config: TrainConfig) -> float:
+    """How much of the way from the end of the warm-up to the end of the training is done before a step, 0 to 1.
 
-    A few steps are made on a copy of the model; the model itself stays as it is.
+    Each plan goes on from where the one before it had come, in a straight line to its own end.
     """
-    started = time.perf_counter()
-    trial = copy.deepcopy(model).to(machine.device)
-    state = TrainState(trial, build_optimizers(trial, config), trial)
-    stamps = [time.perf_counter()]
-    for report in train(state, train_windows, change(config, steps=10**9), getattr(torch, machine.dtype)):
-        stamps.append(time.perf_counter())
-        if report.step == WARM_STEPS + TIMED_STEPS:
+    plans = [(plan.step, plan.steps) for plan in config.plan] or [(0, config.steps)]
+    done, start, end = 0.0, config.warmup_steps, plans[0][1]
+    for at, steps in plans[1:]:
+        if at > step:
             break
-    step_seconds = statistics.median(b - a for a, b in zip(stamps[WARM_STEPS:], stamps[WARM_STEPS + 1 :], strict=False))
-    evaluation_began = time.perf_counter()
-    evaluate(trial, val_windows)
-    evaluation_seconds = time.perf_counter() - evaluation_began
-    left = budget_seconds - (time.perf_counter() - started) - EVALUATIONS * evaluation_seconds
-    steps = max(EVALUATIONS, int(left / step_seconds))
-    every = max(1, -(-steps // EVALUATIONS))
-    return change(
-        config,
-        steps=steps,
-        warmup_steps=min(config.warmup_steps, steps // 5),
-        eval_every=every,
-        checkpoint_every=every,
-        sample_every=min(config.sample_every, every),
-    )
+        at = max(at, config.warmup_steps)
+        done, start, end = _further(done, at, start, end), at, steps
+    return _further(done, step, start, end)
+
+
+def _further(done: float, step: int, start: int, end: int) -> float:
+    share = (step - start) / max(1, end - start)
+    return done + (1 - done) * min(1.0, max(0.0, share))
+
+
+def planned_steps(step: int, config: TrainConfig) -> int:
+    """How many steps were planned in all when so many were done."""
+    return next((plan.steps for plan in reversed(config.plan) if plan.step <= step), config.steps)
+
+
+def evaluation_is_due(step: int, config: TrainConfig) -> bool:
+    """Whether the model is judged after so many steps: now and then, and at the end; not twice at the end."""
+    if step >= config.steps:
+        return True
+    soon = config.plan and planned_steps(step, config) - step < config.eval_every // 2
+    return step % config.eval_every == 0 and not soon
+
+
+@dataclass
+class Deadline:
+    """The plan of a run that has minutes, held against the time that things take."""
+
+    budget_seconds: float
+    """What is left of the minutes when the run has been prepared."""
+    evaluation_seconds: float
+    """Of one exact evaluation: the last one."""
+    save_seconds: float
+    """Of one checkpoint: the last one."""
+    closing_seconds: float
+    """What comes after the last save: a sample, and leaving."""
+    step_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT_STEPS))
+    """Of the last steps of this sitting."""
+    steps_here: int = 0
+    """Steps of this sitting."""
+    outside_seconds: float = 0.0
+    """What whoever watches took between the steps of this sitting."""
+    left_at_first: float | None = None
+    """What was left of the minutes when this sitting began, seconds."""
+    look_below: float = float("inf")
+    """The plan is looked at when less than this is left, seconds."""
+
+    def took(self, seconds: float) -> None:
+        """Note the time of a step."""
+        self.steps_here += 1
+        if self.steps_here == UNUSUAL_STEPS + 1:
+            self.step_seconds.clear()
+        self.step_seconds.append(seconds)
+
+    def replanned(self, step: int, spent_seconds: float, config: TrainConfig) -> TrainConfig | None:
+        """The settings with a new plan, where the old one would miss the end; `step` steps are done, in `spent_seconds`.
+
+        While a resumed run repeats steps that were planned before, nothing is planned anew.
+        """
+        left = self.budget_seconds - self.closing_seconds - spent_seconds
+        if self.left_at_first is None:
+            self.left_at_first = left + self.step_seconds[-1]
+            self.look_below = self.left_at_first * (1 - FIRST_LOOK_SHARE)
+        repeating = config.plan and step < config.plan[-1].step
+        too_early = left > self.look_below or (self.steps_here <= UNUSUAL_STEPS and left > self.left_at_first / 2)
+        if repeating or (too_early and left > 0):
+            return None
+        self.look_below = max(left * LOOK_SHARE, left - (self.left_at_first - left))
+        steps = self._fitting(step, left, config)
+        missed = abs(steps - config.steps) * self._step_cost()
+        if missed < max(DRIFT_SECONDS, DRIFT_SHARE * left) or steps == config.steps:
+            return None
+        plan = Plan(step=step, steps=steps, seconds=round(spent_seconds, 3))
+        return change(config, steps=steps, plan=[*config.plan, plan])
+
+    def _step_cost(self) -> float:
+        return statistics.fmean(self.step_seconds) + self.outside_seconds / max(1, self.steps_here)
+
+    def _fitting(self, step: int, left_seconds: float, config: TrainConfig) -> int:
+        look_seconds = self.evaluation_seconds + self.save_seconds
+        return fitting_steps(step, left_seconds, self._step_cost(), look_seconds, config.eval_every)
+
+
+def fitting_steps(step: int, left_seconds: float, step_seconds: float, look_seconds: float, every: int) -> int:
+    """How many steps in all, when `step` are done and the model is judged and saved after `every` more and at the end."""
+    steps = left_seconds / step_seconds
+    for _ in range(4):  # fewer steps are judged less often: settles at once
+        looks = 1 + max(0, (int(step + steps) - every // 2) // every - step // every)
+        steps = max(0.0, (left_seconds - looks * look_seconds) / step_seconds)
+    return min(MOST_STEPS, max(1, step + round(steps)))

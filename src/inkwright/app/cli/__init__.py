@@ -11,7 +11,7 @@ from typing import NoReturn
 import cyclopts
 from cyclopts import App, CycloptsError, Parameter
 
-from inkwright import interrupt
+from inkwright import clock, interrupt
 from inkwright.app.cli import console
 from inkwright.app.cli.console import STDIN
 from inkwright.errors import InkwrightError, MachineError, SettingError, UsageError, quoted
@@ -49,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run one verb and leave the process with the exit code of the table in errors.py."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
+    clock.count_from_process_start()
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")  # a thread that waits must not spin for long: docs/diary.md
     console.prepare_streams()
     code = run([a for a in arguments if a != "--debug"], debug)

@@ -53,7 +53,8 @@ def train(
     from inkwright.session.training import Training
 
     with interrupt.listening():
-        prepared = prepare(sources, Path(run) if run else None, resolved, set(given.settings), from_)
+        place = Path(run) if run else None
+        prepared = prepare(sources, place, resolved, set(given.settings), from_, free=preset is None)
         training = Training(prepared.run)
         announce(training, prepared.notes, out)
         return watch(training, out)

@@ -15,10 +15,10 @@ from inkwright.language_model import LanguageModel
 from inkwright.run.card import describe, figures
 from inkwright.run.folder import best_checkpoint
 from inkwright.session import training as sessions
+from inkwright.session.minutes import SAMPLE_TOKENS
 from inkwright.session.training import Training
+from inkwright.storage import megabytes
 from inkwright.text.corpus import Note
-
-SAMPLE_TOKENS = 240
 
 
 def announce(training: Training, notes: Sequence[Note], out: Output) -> None:
@@ -37,7 +37,9 @@ def announce(training: Training, notes: Sequence[Note], out: Output) -> None:
     epochs = config.train.steps * per_step / train["tokens"]
     size = f"{config.train.batch_size} x {config.model.block_size} tokens"
     steps = config.train.steps
-    plan = f"{steps:,} step{'s' * (steps != 1)} of {size} ({epochs:.1f} epochs)"
+    plan = f"{steps:,} step{'s' * (steps != 1)} of {size}: {epochs:.1f} epochs"
+    if not counts:
+        plan += f", {steps * per_step / model.parameter_count:.1f} per parameter"
     out.row("training", "1 step: it reads the text once" if counts else plan)
     machine = config.machine
     compiled = ", compiled" if machine.compile == "on" else ""
@@ -48,12 +50,23 @@ def announce(training: Training, notes: Sequence[Note], out: Output) -> None:
     lines = training.run.record.get("baseline", [])
     if lines:
         rows(lines, out)
+    if "forecast" in training.run.record and not (training.state.step or counts):
+        _expect(training, out)
     for note in notes:
         out.note(note.message, note.hint)
     if training.state.step:
         out.say(f"resuming at step {training.state.step:,}")
     else:
         out.say(f"A fresh model scores {math.log(V):.3f} nats per token: ln {V:,}, no token preferred.")
+
+
+def _expect(training: Training, out: Output) -> None:
+    """What the run will take, and the band that its loss will probably end in, to be read against the scale."""
+    expected, minutes = training.run.record["forecast"], training.config.train.minutes
+    time = f"{minutes:g} minutes in all" if minutes else f"about {duration(expected['seconds'])} in all"
+    memory, disk = megabytes(expected["memory_bytes"]), megabytes(expected["disk_bytes"])
+    out.row("expect", f"{time}, {memory} of memory, up to {disk} on disk")
+    out.row("", f"a loss between {expected['loss_low']:.2f} and {expected['loss_high']:.2f} nats per token")
 
 
 def watch(training: Training, out: Output) -> int:
@@ -117,7 +130,7 @@ class Bar:
                 f" ± {now.val['val_loss_stderr']:.4f}  {now.tokens_per_second:>7,.0f} tokens/s"
             )
         figures = f"train {now.loss:.3f} val {self.val} {now.tokens_per_second:,.0f} tok/s"
-        self.bar.update(self.task, completed=now.step, figures=figures)
+        self.bar.update(self.task, completed=now.step, total=now.steps, figures=figures)
         every = self.training.config.train.sample_every
         if self.lines and every and now.step % every == 0 and now.step < now.steps:
             self.out.say(indented(written(now.lm)))
@@ -141,11 +154,16 @@ def _conclude(training: Training, out: Output, stopped: int) -> None:
     if stopped:
         out.say(f"saved step {step:,} to {run.folder}. Continue with: inkwright resume {run.folder}")
         return
-    out.row("done", f"step {step:,} after {duration(training.seconds)}")
+    early = step < training.config.train.steps
+    planned = f" of {training.config.train.steps:,}" if early else ""
+    why = f": no better for {training.without_best} evaluations" if early else ""
+    out.row("done", f"step {step:,}{planned} after {duration(training.seconds)}{why}")
     if facts.get("val_loss") is not None:
         out.row("best", f"step {facts['step']:,}: {figures(facts)}")
         if run.record.get("baseline"):
             out.row("", judgement(facts["val_loss"], run.record["baseline"]))
+    if advice := training.advice():
+        out.row("advice", advice)
     out.row("saved", str(path))
     out.say()
     out.say(indented(written(training.lm)))

@@ -1,0 +1,100 @@
+"""Which model, and which way to train it, for so much text and so much time. Pure: measures nothing, knows no files."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from inkwright.config import ModelConfig, TrainConfig
+
+
+@dataclass(frozen=True)
+class Size:
+    """A model, and how it is trained."""
+
+    n_layer: int
+    n_head: int
+    n_embd: int
+    block_size: int
+    batch_size: int
+    learning_rate: float
+    least_tokens: float
+    """Tokens to see in training, below which the next smaller size ends with a lower loss."""
+
+
+SIZES = (
+    #    layers heads width context batch  rate  least tokens
+    Size(    2,    4,  128,     64,   32, 8e-3,     0),
+    Size(    4,    4,  128,    128,    8, 6e-3,   1e6),
+    Size(    5,    6,  192,    128,   16, 5e-3,   5e6),
+    Size(    6,    8,  256,    256,   16, 4e-3,   2e7),
+    Size(    6,    6,  384,    256,   32, 3e-3,   1e8),
+    Size(    8,    8,  512,    512,   32, 2e-3,   5e8),
+)  # fmt: skip
+"""Smallest first."""
+
+MOST_PARAMETERS = 12  # for each token of the text: more only learn it by heart
+DROPOUTS = ((25, 0.3), (8, 0.2), (3, 0.1), (0, 0.0))  # from so many epochs on
+MOST_EVALUATIONS = 30
+EVALUATION_SHARE = 0.08  # of the time, at most, goes into judging and saving on the way
+PATIENCE_SHARE = 0.25  # of the evaluations without a new best: then no better one is to be expected
+LEAST_PATIENCE = 4
+
+
+def choose(
+    train_tokens: int, vocab_size: int, seconds: float, tokens_per_second: Callable[[Size], float]
+) -> dict[str, Any]:
+    """The settings for a text of `train_tokens` that is to be trained on for `seconds`.
+
+    `tokens_per_second` is asked for the sizes that come into question, smallest first.
+    """
+    chosen, seen = SIZES[0], tokens_per_second(SIZES[0]) * seconds
+    for size in SIZES[1:]:
+        parameters = 12 * size.n_layer * size.n_embd**2 + 2 * vocab_size * size.n_embd
+        if seen < size.least_tokens or parameters > MOST_PARAMETERS * train_tokens:
+            break
+        would_see = tokens_per_second(size) * seconds
+        if would_see < size.least_tokens:
+            break
+        chosen, seen = size, would_see
+    epochs = seen / train_tokens
+    return {
+        "n_layer": chosen.n_layer,
+        "n_head": chosen.n_head,
+        "n_embd": chosen.n_embd,
+        "block_size": chosen.block_size,
+        "batch_size": chosen.batch_size,
+        "learning_rate": chosen.learning_rate,
+        "dropout": next(dropout for least, dropout in DROPOUTS if epochs >= least),
+    }
+
+
+def rhythm(steps: int, step_seconds: float, look_seconds: float) -> dict[str, int]:
+    """How often so many steps are interrupted, so that judging and saving (`look_seconds` each time) stay a small part.
+
+    A run that no longer gets better is stopped.
+    """
+    affordable = EVALUATION_SHARE * steps * step_seconds / look_seconds if look_seconds else MOST_EVALUATIONS
+    evaluations = max(1, min(MOST_EVALUATIONS, int(affordable), steps))
+    every = -(-steps // evaluations)
+    return {
+        "eval_every": every,
+        "checkpoint_every": every,
+        "sample_every": every * -(-evaluations // 4),
+        "patience": max(LEAST_PATIENCE, round(PATIENCE_SHARE * evaluations)),
+    }
+
+
+def heads(n_embd: int, wanted: int) -> int:
+    """How many heads, at most those wanted, so wide a model can have: each an even number of channels."""
+    return next((n for n in range(min(wanted, n_embd), 1, -1) if n_embd % (2 * n) == 0), 1)
+
+
+def advice(config: ModelConfig, train: TrainConfig, train_tokens: int, best_step: int, step: int) -> str | None:
+    """What would help a run that got worse after its best step; None where there is nothing to say."""
+    if not 0 < best_step < step or step - best_step < train.eval_every:
+        return None
+    per_step = train.batch_size * config.block_size
+    epochs = best_step * per_step / train_tokens
+    more = f"--dropout {min(0.5, config.dropout + 0.1):.1f}"
+    smaller = f"--n-layer {config.n_layer // 2}" if config.n_layer > 1 else f"--n-embd {config.n_embd // 2}"
+    return f"no better after {epochs:,.1f} epochs: more text, {more} or {smaller}"

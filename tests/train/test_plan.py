@@ -1,0 +1,103 @@
+"""Minutes become steps, and again whenever the machine turns out faster or slower; the schedule bends with them."""
+
+import itertools
+
+import pytest
+
+from inkwright.config import Plan, TrainConfig, change
+from inkwright.train.optimizer import learning_rate
+from inkwright.train.plan import Deadline, evaluation_is_due, fitting_steps, planned_steps, share_done
+
+TIMED = TrainConfig(steps=100, minutes=1, learning_rate=1.0, warmup_steps=10, eval_every=10, schedule="linear")
+
+
+def replanned(*plans: tuple[int, int]) -> TrainConfig:
+    made = [Plan(step=step, steps=steps, seconds=0) for step, steps in ((0, 100), *plans)]
+    return change(TIMED, plan=made, steps=made[-1].steps)
+
+
+def test_without_a_new_plan_the_learning_rate_is_the_same_to_the_last_bit() -> None:
+    assert [learning_rate(s, replanned()) for s in range(101)] == [learning_rate(s, TIMED) for s in range(101)]
+
+
+@pytest.mark.parametrize("steps", [60, 90, 150, 1000])
+def test_a_new_plan_bends_the_schedule_without_a_jump_and_ends_it_at_its_own_end(steps: int) -> None:
+    before, after = replanned(), replanned((50, steps))
+    assert [learning_rate(s, after) for s in range(51)] == [learning_rate(s, before) for s in range(51)]
+    fall = [learning_rate(s, after) for s in range(50, steps + 1)]
+    falls = {round(a - b, 9) for a, b in itertools.pairwise(fall)}
+    assert len(falls) == 1, "from where it was in a straight line"
+    assert fall[-1] == pytest.approx(0, abs=1e-12) and share_done(steps, after) == 1
+
+
+def test_a_later_plan_changes_nothing_before_it_so_that_a_resumed_run_repeats_its_steps() -> None:
+    one, two = replanned((50, 90)), replanned((50, 90), (70, 200))
+    for step in range(71):
+        assert learning_rate(step, one) == learning_rate(step, two)
+        assert planned_steps(step, two) == (100 if step < 50 else 90 if step < 70 else 200)
+    judged = [[s for s in range(1, 70) if evaluation_is_due(s, c)] for c in (one, two)]
+    assert judged[0] == judged[1]
+
+
+def test_a_plan_made_in_the_warm_up_counts_from_its_end() -> None:
+    config = replanned((4, 50))
+    assert learning_rate(9, config) == learning_rate(9, TIMED) and learning_rate(10, config) == 1.0
+    assert learning_rate(30, config) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("left", "step", "every"), [(10.0, 0, 25), (10.0, 37, 25), (3.0, 90, 10), (60.0, 500, 1000)])
+def test_steps_and_the_looks_between_them_fill_the_time_that_is_left(left: float, step: int, every: int) -> None:
+    steps = fitting_steps(step, left, 0.1, 0.4, every)
+    config = change(TIMED, eval_every=every, steps=steps, plan=[Plan(step=0, steps=steps, seconds=0)])
+    looks = sum(evaluation_is_due(s, config) for s in range(step + 1, steps + 1))
+    assert (steps - step) * 0.1 + looks * 0.4 == pytest.approx(left, abs=0.5)
+
+
+def run_for(minutes: float, step_seconds: float, really: float, late: float | None = None) -> tuple[TrainConfig, float]:
+    """A training whose steps were thought to take `step_seconds`: its settings and its time at the end."""
+    steps = fitting_steps(0, minutes * 60 - 1, step_seconds, 0.5, 100)
+    plan = [Plan(step=0, steps=steps, seconds=0)]
+    config = change(TIMED, minutes=minutes, steps=steps, eval_every=100, plan=plan)
+    deadline, spent, step = Deadline(minutes * 60, 0.4, 0.1, 1.0), 0.0, 0
+    while step < config.steps:
+        takes = late if late is not None and spent > minutes * 30 else really
+        step, spent = step + 1, spent + takes
+        deadline.took(takes)
+        config = deadline.replanned(step, spent, config) or config
+        spent += 0.5 * evaluation_is_due(step, config)
+    return config, spent + 1.0
+
+
+@pytest.mark.parametrize("minutes", [0.5, 3, 60])
+@pytest.mark.parametrize(
+    ("guess", "really", "late"),
+    [(0.1, 0.1, None), (0.1, 0.25, None), (0.1, 0.04, None), (0.1, 0.1, 0.3), (0.1, 0.2, 0.05)],
+)
+def test_a_run_ends_at_its_minutes_however_wrong_the_first_guess_was(minutes, guess, really, late) -> None:
+    config, spent = run_for(minutes, guess, really, late)
+    assert spent == pytest.approx(minutes * 60, abs=max(1.0, 0.01 * minutes * 60))
+    assert len(config.plan) < 40, "few enough to read"
+    assert [p.step for p in config.plan] == sorted({p.step for p in config.plan})
+    assert learning_rate(config.steps, config) < 1e-9
+
+
+def test_a_guess_that_was_right_is_left_alone() -> None:
+    assert len(run_for(3, 0.1, 0.1)[0].plan) == 1
+
+
+def test_a_run_that_is_out_of_time_ends_with_this_step() -> None:
+    deadline = Deadline(60, 0.4, 0.1, 1.0)
+    for _ in range(5):
+        deadline.took(0.1)
+    config = deadline.replanned(40, 75.0, replanned())
+    assert config is not None and config.steps == 40
+    assert evaluation_is_due(40, config), "what it has is judged and saved"
+
+
+def test_nothing_is_planned_anew_while_steps_are_repeated_that_were_planned_before() -> None:
+    deadline = Deadline(60, 0.4, 0.1, 1.0)
+    for _ in range(5):
+        deadline.took(0.1)
+    config = replanned((50, 90))
+    assert deadline.replanned(30, 10.0, config) is None
+    assert deadline.replanned(50, 12.0, config) is not None

@@ -1,0 +1,85 @@
+"""The model and the way of training fit the text, the time and the machine; what to expect is said in numbers."""
+
+import pytest
+
+from inkwright.config import ModelConfig, TrainConfig, change
+from inkwright.train import forecast, recipe
+from inkwright.train.pace import Pace
+
+MEGABYTE = 1_000_000
+
+
+def chosen(train_tokens: int, seconds: float, rate: float = 20_000) -> dict[str, float]:
+    """For a machine that trains the smallest size at `rate` tokens a second, the others by what they cost."""
+    cost = [size.n_layer * size.n_embd**2 for size in recipe.SIZES]
+    rates = {size: rate * cost[0] / c for size, c in zip(recipe.SIZES, cost, strict=True)}
+    return recipe.choose(train_tokens, 322, seconds, rates.__getitem__)
+
+
+def width(settings: dict[str, float]) -> float:
+    return settings["n_layer"] * settings["n_embd"] ** 2
+
+
+def test_more_time_a_faster_machine_and_more_text_never_choose_a_smaller_model() -> None:
+    times = [width(chosen(MEGABYTE, seconds)) for seconds in (10, 60, 600, 3600, 36_000)]
+    assert times == sorted(times) and times[0] < times[-1]
+    rates = [width(chosen(MEGABYTE, 60, rate)) for rate in (1e3, 1e5, 1e7)]
+    assert rates == sorted(rates) and rates[0] < rates[-1]
+    texts = [width(chosen(tokens, 36_000)) for tokens in (20_000, 200_000, MEGABYTE, 100 * MEGABYTE)]
+    assert texts == sorted(texts) and texts[0] < texts[-1]
+
+
+def test_the_more_often_a_text_is_read_the_more_is_dropped() -> None:
+    dropped = [chosen(MEGABYTE, seconds)["dropout"] for seconds in (10, 600, 36_000)]
+    assert dropped == sorted(dropped) and dropped[0] == 0 and dropped[-1] >= 0.2
+
+
+def test_only_sizes_that_come_into_question_are_timed() -> None:
+    asked = []
+
+    def tokens_per_second(size: recipe.Size) -> float:
+        asked.append(size)
+        return 20_000
+
+    recipe.choose(MEGABYTE, 322, 20, tokens_per_second)
+    assert asked == [recipe.SIZES[0]]
+
+
+@pytest.mark.parametrize("size", recipe.SIZES)
+def test_every_size_is_a_model(size: recipe.Size) -> None:
+    ModelConfig(n_layer=size.n_layer, n_head=size.n_head, n_embd=size.n_embd, block_size=size.block_size)
+
+
+@pytest.mark.parametrize(("steps", "look_seconds"), [(1, 5.0), (100, 3.0), (100, 0.0), (5000, 0.5), (5000, 60.0)])
+def test_judging_and_saving_stay_a_small_part_of_the_time_and_happen_once_at_least(steps, look_seconds) -> None:
+    rhythm = recipe.rhythm(steps, 0.1, look_seconds)
+    looks = -(-steps // rhythm["eval_every"])
+    assert 1 <= looks <= recipe.MOST_EVALUATIONS
+    assert looks == 1 or looks * look_seconds <= recipe.EVALUATION_SHARE * steps * 0.1
+
+
+@pytest.mark.parametrize(("n_embd", "wanted", "heads"), [(64, 6, 4), (72, 4, 4), (7, 4, 1), (192, 6, 6), (10, 4, 1)])
+def test_heads_divide_the_width_into_even_parts(n_embd, wanted, heads) -> None:
+    assert recipe.heads(n_embd, wanted) == heads
+
+
+SCALE = [{"name": "unigram", "loss": 3.347}, {"name": "ngram", "loss": 1.53}]
+
+
+@pytest.mark.parametrize(("seen", "reached"), [(2_048_000, 1.5062), (6_144_000, 1.4803), (286_720, 1.792)])
+def test_losses_that_were_reached_on_tiny_shakespeare_lie_in_the_band_that_was_expected(seen, reached) -> None:
+    low, high = forecast.losses_of(SCALE, seen)
+    assert low <= reached <= high and high - low < 0.2
+
+
+def test_a_model_that_sees_almost_nothing_is_expected_to_know_almost_nothing() -> None:
+    assert forecast.losses_of(SCALE, 10)[1] <= 3.347 * 1.05
+
+
+def test_the_time_that_is_forecast_is_that_of_steps_evaluations_and_saves() -> None:
+    train = TrainConfig(steps=1000, eval_every=250, checkpoint_every=500)
+    pace = Pace(step_seconds=0.1, token_seconds=1e-5)
+    bare = forecast.seconds_of(train, pace, 0, 5.0)
+    assert bare == pytest.approx(5 + 100, abs=4)
+    assert forecast.seconds_of(train, pace, 100_000, 5.0) == pytest.approx(bare + 4)
+    assert forecast.seconds_of(change(train, minutes=2), pace, 100_000, 5.0) == 120
