@@ -62,7 +62,7 @@ def prepare(
     text_config = change(config.text, **KINDS[tokenizer.kind])
     run = Run.claim(folder or Path("runs") / corpus.name)
     try:
-        written = tokens.write(run.folder / "tokens", corpus, split, tokenizer, _text_settings(config))
+        written = tokens.write(run.folder / "tokens", corpus, split, tokenizer, text_settings(config))
         text = tokens.read(written)
         if origin is None:
             model_config = fit_context(model_config, len(text.train), "block_size" in given, split, notes)
@@ -207,7 +207,8 @@ def _first_checkpoint(
     checkpoint.save(run.checkpoint_folder(0), model, tokenizer, [], {"step": 0}, text.unseen, description, facts)
 
 
-def _text_settings(config: RunConfig) -> dict[str, Any]:
+def text_settings(config: RunConfig) -> dict[str, Any]:
+    """The settings that say how files become a text that trains and one that validates."""
     return config.text.model_dump(include={"val", "val_fraction", "split", "encoding", "normalize"})
 
 
