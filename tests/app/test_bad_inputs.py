@@ -495,7 +495,9 @@ def test_a_damaged_run_record_or_text_is_told(here, ink, copied):
     tokens = next((run / "tokens").iterdir())
     (tokens / "val.npy").write_bytes((tokens / "val.npy").read_bytes()[:-1])
     tell(ink("eval", "run"), 4, f"{tokens.name} is damaged (val.npy: ", "inkwright eval run TEXT")
-    tell(ink("resume", "run"), 4, f"{tokens.name} is damaged (val.npy: ")
+    tell(ink("resume", "run", "--strict"), 4, f"{tokens.name} is damaged (val.npy: ")
+    said = ink("resume", "run")
+    assert said.code == 0 and f"note: {tokens.name} is damaged (val.npy: " in said.err and "cut anew" in said.err
     assert ink("eval", "run", "book.txt").code == 0
     (run / "run.json").write_text((run / "run.json").read_text().replace(" ", "  ", 1))
     for verb in ("resume", "eval", "info"):

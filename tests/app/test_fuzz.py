@@ -172,6 +172,7 @@ def trap(here: Path, finished, monkeypatch: pytest.MonkeyPatch) -> Path:
 )
 @example(words=["train", "book.txt", "--compile", "off", "--run", "new"], stdin=b"")
 @example(words=["serve", "run", "--port", "0"], stdin=b"")
+@example(words=["serve", "\ud800"], stdin=b"")
 @example(words=["ladder", "book.txt"], stdin=b"")
 @example(words=["baseline", "book.txt"], stdin=b"")
 @example(words=["sample", "run", "--stop", "", "--tokens", "5"], stdin=b"")

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -383,3 +384,35 @@ def test_a_wrong_compiler_is_not_used_and_the_run_is_that_of_one_without(book, t
     reopened, _ = reopen(tmp_path / "b", {"steps": 50})
     assert reopened.warnings == [], "what was found once is known"
     assert same(finish(reopened), finish(reopen(tmp_path / "a", {"steps": 50})[0]))
+
+
+@pytest.mark.parametrize("name", ["train.npy", "val.npy", "manifest.json"])
+def test_a_damaged_copy_of_the_text_is_cut_anew_and_told_unless_strict(book, tmp_path, name):
+    finish(begin(book, tmp_path / "whole"))
+    training = begin(book, tmp_path / "run")
+    for progress in (steps := iter(training)):
+        if progress.step == 20:
+            break
+    steps.close()
+    path = Run.open(tmp_path / "run").tokens_folder / name
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    with pytest.raises(DamagedError, match=name):
+        reopen(tmp_path / "run", {}, strict=True)
+    training, notes = reopen(tmp_path / "run", {})
+    assert any(name in note and "cut anew from the text" in note for note in notes), notes
+    assert same(finish(training), everything(tmp_path / "whole"))
+
+
+def test_a_changed_text_to_validate_on_is_refused_and_one_that_is_gone_is_not_missed(book, tmp_path):
+    judge = tmp_path / "judge.txt"
+    judge.write_text(book.read_text()[:900])
+    finish(begin(book, tmp_path / "run", val=str(judge), steps=2))
+    reopen(tmp_path / "run", {})[0].run.close()
+    judge.write_text("?" + book.read_text()[1:900])
+    with pytest.raises(
+        ModelError, match=r"judge.txt is not the text this run was trained on .it validates, and it has"
+    ):
+        reopen(tmp_path / "run", {})
+    reopen(shutil.copytree(tmp_path / "run", tmp_path / "other"), {"steps": 3}, accept_new_data=True)[0].run.close()
+    judge.unlink()
+    reopen(tmp_path / "run", {})[0].run.close()

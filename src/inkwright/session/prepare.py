@@ -68,7 +68,7 @@ def prepare(
     text_config = change(config.text, **KINDS[tokenizer.kind])
     run = Run.claim(folder or Path("runs") / corpus.name)
     try:
-        written = tokens.write(run.folder / "tokens", corpus, split, tokenizer, _text_settings(config))
+        written = tokens.write(run.folder / "tokens", corpus, split, tokenizer, text_settings(config))
         text = tokens.read(written)
         if free and origin is None and config.train.minutes and config.model.model == "gpt":
             left_seconds = max(1.0, config.train.minutes * 60 - (time.monotonic() - began))
@@ -293,7 +293,8 @@ def _first_checkpoint(
     checkpoint.save(run.checkpoint_folder(0), model, tokenizer, [], {"step": 0}, text.unseen, description, facts)
 
 
-def _text_settings(config: RunConfig) -> dict[str, Any]:
+def text_settings(config: RunConfig) -> dict[str, Any]:
+    """The settings that say how files become a text that trains and one that validates."""
     return config.text.model_dump(include={"val", "val_fraction", "split", "encoding", "normalize"})
 
 

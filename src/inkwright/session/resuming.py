@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from inkwright import config as configs
 from inkwright.config import RunConfig
-from inkwright.errors import ModelError, TextError, quoted
+from inkwright.errors import DamagedError, ModelError, TextError, quoted
 from inkwright.run import checkpoint
 from inkwright.run.folder import Run
-from inkwright.session.prepare import absolute, read_text
+from inkwright.session.prepare import absolute, read_text, text_settings
 from inkwright.session.training import Training
 from inkwright.text import corpus as corpora
 from inkwright.text import tokens
@@ -44,7 +45,7 @@ def reopen(
     run = Run.reopen(folder)
     try:
         config = _changed(run, settings)
-        notes = _check_text(run, config, text, accept_new_data)
+        notes = _check_text(run, config, text, accept_new_data, strict)
         config, machine_notes = _same_machine(run, config)
         training = Training(run, config, strict)
         config = training.config
@@ -90,10 +91,10 @@ def _changed(run: Run, settings: Mapping[str, Any]) -> RunConfig:
     return RunConfig.model_validate({s: configs.change(getattr(old, s), **values) for s, values in sections.items()})
 
 
-def _check_text(run: Run, config: RunConfig, text: list[str] | None, accept_new_data: bool) -> list[str]:
+def _check_text(run: Run, config: RunConfig, text: list[str] | None, accept_new_data: bool, strict: bool) -> list[str]:
     """Refuse another text. A stream and a named text cannot change: there the run's own copy is all there is.
 
-    Raises: TextError   gone; ModelError   changed, and not accepted
+    Raises: TextError   gone; ModelError   changed, and not accepted; DamagedError   with `strict`: its own copy is
     """
     texts = text or run.record["texts"]
     if all(source == "-" or (source in corpora.named() and not os.path.exists(source)) for source in texts):
@@ -103,13 +104,44 @@ def _check_text(run: Run, config: RunConfig, text: list[str] | None, accept_new_
         raise TextError(f"the training text {quoted(missing[0], 300)} is no longer there", "--text PATH")
     corpus = corpora.read(texts, config.text)
     if corpus.fingerprint == run.record["fingerprint"]:
-        return []
-    what = _difference(run, corpus)
+        notes = [] if strict else _mend(run, config, texts)
+        if not _judged_on_another_text(run, config, texts):
+            return notes
+        what = Path(str(config.text.val)).name, "it validates, and it has changed"
+    else:
+        what = _difference(run, corpus)
     if not accept_new_data:
         raise ModelError(
             f"{what[0]} is not the text this run was trained on ({what[1]})", "--accept-new-data to continue on purpose"
         )
     return _accept(run, config, texts)
+
+
+def _mend(run: Run, config: RunConfig, texts: list[str]) -> list[str]:
+    """Cut the very same text again, where the run's own copy of it is damaged.
+
+    Raises: DamagedError   it has a text of its own to validate on, of which nothing is known but the copy
+    """
+    try:
+        tokens.read(run.tokens_folder)
+        return []
+    except DamagedError as error:
+        if config.text.val:
+            raise
+        tokenizer = run.newest()[0].model_folder.tokenizer
+        written = tokens.write(run.folder / "tokens", *read_text(texts, config.text), tokenizer, text_settings(config))
+        run.change_config(run.config, tokens=written.name)
+        return [f"{error.message}; it was cut anew from the text, which has not changed"]
+
+
+def _judged_on_another_text(run: Run, config: RunConfig, texts: list[str]) -> bool:
+    """Whether a text of its own to validate on has changed; where it is gone, the run's own copy is all there is."""
+    if not config.text.val or not os.path.exists(config.text.val):
+        return False
+    kept, (_, split) = tokens.read(run.tokens_folder), read_text(texts, config.text)
+    tokenizer = run.newest()[0].model_folder.tokenizer
+    now = tokens.encode_pieces(split.val, tokenizer, kept.facts["documents"] > 1)
+    return not np.array_equal(now, kept.val)
 
 
 def _difference(run: Run, corpus: Corpus) -> tuple[str, str]:
@@ -143,8 +175,7 @@ def _accept(run: Run, config: RunConfig, texts: list[str]) -> list[str]:
     saved, _ = run.newest()
     corpus, split = read_text(texts, config.text)
     tokenizer = saved.model_folder.tokenizer
-    settings = tokens.read(run.tokens_folder).facts["settings"]
-    written = tokens.write(run.folder / "tokens", corpus, split, tokenizer, settings)
+    written = tokens.write(run.folder / "tokens", corpus, split, tokenizer, text_settings(config))
     new = tokens.read(written)
     characters = tokens.scored_characters(new.facts["val"])
     scale = baseline(new.train, new.val, tokenizer, characters, config.model.block_size, config.model.ngram_order)

@@ -8,6 +8,7 @@
 The folder is named after its content, published whole, and never written again.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ def encode_pieces(pieces: Sequence[Piece], tokenizer: Tokenizer, separate: bool)
 
 
 def write(parent: Path, corpus: Corpus, split: Split, tokenizer: Tokenizer, settings: dict[str, Any]) -> Path:
-    """Tokenize a split text into a new folder under `parent`, or find it there already; `settings` are the text's.
+    """Tokenize a split text into a new folder under `parent`, or find it there whole; `settings` are the text's.
 
     Raises: SaveError
     """
@@ -76,9 +77,12 @@ def write(parent: Path, corpus: Corpus, split: Split, tokenizer: Tokenizer, sett
     content = hashlib.sha256(b"".join(part.tobytes() for part in ids.values()))
     content.update(repr(sorted(facts.items())).encode())
     folder = parent / content.hexdigest()[:12]
-    if not folder.is_dir():
-        storage.require_space(parent, sum(part.nbytes for part in ids.values()))
-        storage.publish(folder, {f"{name}.npy": partial(_save_array, part) for name, part in ids.items()}, facts)
+    with contextlib.suppress(DamagedError):
+        storage.verify(folder)
+        return folder
+    storage.require_space(parent, sum(part.nbytes for part in ids.values()))
+    storage.publish(folder, {f"{name}.npy": partial(_save_array, part) for name, part in ids.items()}, facts)
+    storage.sweep(parent, ".damaged-")
     return folder
 
 

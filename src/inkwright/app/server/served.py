@@ -1,6 +1,7 @@
 """The models a server has, each under a name. A name is looked up in a table and never joined to a path."""
 
 import hashlib
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -61,7 +62,7 @@ def names_for(folders: Sequence[Path]) -> list[str]:
     """A name for each folder: the last part of its path, with a number where two are the same."""
     names: list[str] = []
     for folder in folders:
-        base = name = quoted(folder.resolve().name or "model")
+        base = name = quoted(os.path.basename(os.path.abspath(folder)) or "model")
         number = 1
         while name in names:
             number += 1
