@@ -86,6 +86,15 @@ def test_a_part_of_the_grams_is_hidden_in_training_only() -> None:
     assert torch.equal(shown[..., 0], others[..., 0]) and not torch.equal(shown, others)
 
 
+def test_a_model_that_starts_from_one_with_fewer_characters_predicts_the_same(swift: Swift) -> None:
+    for weight in swift.parameters():
+        weight.data.normal_()
+    wider = build(CONFIG.model_copy(update={"vocab_size": V + 3}), 2)
+    wider.inherit(swift)
+    idx = torch.from_numpy(TEXT[:12])[None]
+    assert torch.allclose(wider.eval()(idx)[..., :V], swift.eval()(idx), atol=1e-5)
+
+
 def test_a_model_with_its_grams_is_read_back_as_it_was(tmp_path: Path, swift: Swift) -> None:
     tokenizer = Tokenizer.from_json(Tokenizer.fit(_text_config(), ["abcdefg"], []).to_json())
     swift.gram_emb.weight.data.normal_()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inkwright.config import ModelConfig, TrainConfig, change
+from inkwright.config import TrainConfig, change, resolve
 from inkwright.train import forecast, recipe
 from inkwright.train.pace import Pace
 
@@ -11,9 +11,10 @@ MEGABYTE = 1_000_000
 
 def chosen(train_tokens: int, seconds: float, rate: float = 20_000) -> dict[str, float]:
     """For a machine that trains the smallest size at `rate` tokens a second, the others by what they cost."""
-    cost = [size.n_layer * size.n_embd**2 for size in recipe.SIZES]
-    rates = {size: rate * cost[0] / c for size, c in zip(recipe.SIZES, cost, strict=True)}
-    return recipe.choose(train_tokens, 322, seconds, rates.__getitem__)
+    sizes = recipe.SIZES["swift"]
+    cost = [50_000 + size.n_layer * size.n_embd**2 for size in sizes]
+    rates = {size: rate * cost[0] / c for size, c in zip(sizes, cost, strict=True)}
+    return recipe.choose("swift", train_tokens, 322, seconds, rates.__getitem__)
 
 
 def width(settings: dict[str, float]) -> float:
@@ -41,13 +42,13 @@ def test_only_sizes_that_come_into_question_are_timed() -> None:
         asked.append(size)
         return 20_000
 
-    recipe.choose(MEGABYTE, 322, 20, tokens_per_second)
-    assert asked == [recipe.SIZES[0]]
+    recipe.choose("swift", MEGABYTE, 322, 5, tokens_per_second)
+    assert asked == [recipe.SIZES["swift"][0]]
 
 
-@pytest.mark.parametrize("size", recipe.SIZES)
-def test_every_size_is_a_model(size: recipe.Size) -> None:
-    ModelConfig(n_layer=size.n_layer, n_head=size.n_head, n_embd=size.n_embd, block_size=size.block_size)
+@pytest.mark.parametrize(("model", "size"), [(model, size) for model, sizes in recipe.SIZES.items() for size in sizes])
+def test_every_size_is_a_model(model: str, size: recipe.Size) -> None:
+    resolve({"model": model} | {name: getattr(size, name) for name in recipe.SHAPE} | recipe.WAYS[model])
 
 
 @pytest.mark.parametrize(("steps", "look_seconds"), [(1, 5.0), (100, 3.0), (100, 0.0), (5000, 0.5), (5000, 60.0)])

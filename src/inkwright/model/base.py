@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from inkwright.config import ModelConfig
+from inkwright.errors import ModelError
 from inkwright.model.cache import Cache
 
 
@@ -37,6 +38,19 @@ class LogitModel(nn.Module, ABC):
 
         Raises: Interrupted   a stop was asked for on the way
         """
+
+    @torch.no_grad()
+    def inherit(self, other: "LogitModel") -> None:
+        """Take over the weights of an earlier model; what is new here, such as rows for new characters, stays fresh.
+
+        Raises: ModelError   it has another shape
+        """
+        old = other.state_dict()
+        for name, tensor in self.state_dict().items():
+            if name not in old or old[name].ndim != tensor.ndim:
+                raise ModelError(f"the model to start from has no {name}")
+            shared = tuple(slice(min(sizes)) for sizes in zip(tensor.shape, old[name].shape, strict=True))
+            tensor[shared] = old[name][shared]
 
     def make_room(self, tensors: Mapping[str, Tensor]) -> None:
         """Take the sizes of tensors that are about to be loaded, where they are not the configuration's to say.

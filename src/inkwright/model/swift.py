@@ -249,6 +249,21 @@ class Swift(LogitModel):
         grams = repeated_grams(ids, self.gram_emb.order, self.config.vocab_size)
         self.gram_emb.make_room([torch.from_numpy(found) for found in grams])
 
+    @torch.no_grad()
+    def inherit(self, other: LogitModel) -> None:
+        """Take over the grams and the weights of an earlier model, whose alphabet may have been smaller.
+
+        Raises: ModelError   it has another shape
+        """
+        if not isinstance(other, Swift):
+            raise ModelError(f"the model to start from is no swift but {other.config.model}")
+        V, before = self.config.vocab_size, other.config.vocab_size
+        fresh = self.gram_emb.weight[:V].clone()
+        old = other.gram_emb.weight
+        super().inherit(other)
+        self.gram_emb.make_room([grams // before * V + grams % before for grams in other.gram_emb.grams])
+        self.gram_emb.weight.copy_(torch.cat([old[:before], fresh[before:], old[before:]]))
+
     def make_room(self, tensors: Mapping[str, Tensor]) -> None:
         """Take the grams of a model that is about to be loaded.
 

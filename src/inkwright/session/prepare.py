@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from inkwright import clock
 from inkwright.config import ModelConfig, Plan, RunConfig, TextConfig, TrainConfig, change
@@ -29,6 +28,8 @@ from inkwright.train.pace import Pace, measure
 from inkwright.version import __version__
 
 SMALLEST_CONTEXT = 8
+DROPOUTS = ("dropout", "input_dropout", "gram_dropout")
+"""What of a model's settings is not its shape: a run that starts from another may set it anew."""
 KINDS = {"char": {"tokenizer": "char", "alphabet": "open"}, "bare": {"tokenizer": "char", "alphabet": "bare"}} | {
     kind: {"tokenizer": kind} for kind in ("byte", "bpe")
 }
@@ -70,11 +71,12 @@ def prepare(
     try:
         written = tokens.write(run.folder / "tokens", corpus, split, tokenizer, text_settings(config))
         text = tokens.read(written)
-        if free and origin is None and config.train.minutes and config.model.model == "gpt":
+        if free and origin is None and config.train.minutes and config.model.model in recipe.SIZES:
             left_seconds = max(1.0, config.train.minutes * 60 - (time.monotonic() - began))
             config = sized(config, given, tokenizer.vocab_size, text.train, left_seconds)
         model_config = origin.model.config if origin else config.model
-        model_config = change(model_config, vocab_size=tokenizer.vocab_size, dropout=config.model.dropout)
+        dropouts = {name: getattr(config.model, name) for name in DROPOUTS}
+        model_config = change(model_config, vocab_size=tokenizer.vocab_size, **dropouts)
         if origin is None:
             model_config = fit_context(model_config, len(text.train), "block_size" in given, split, notes)
         require_tokens(text.train, text.val, model_config.block_size)
@@ -85,9 +87,9 @@ def prepare(
         train_config = fit_memory(model_config, config, given, notes)
         if scarce := checkpoint.room_for(run.folder, device.parameter_estimate(model_config)):
             notes.append(Note(scarce))
-        model = build(model_config, derive(config.train.seed, "init"), text.train)
+        model = build(model_config, derive(config.train.seed, "init"), text.train if origin is None else None)
         if origin is not None:
-            inherit(model, origin)
+            model.inherit(origin.model)
         machine = device.decide(config.machine, model, train_config)
         pace = measure(model, text.train, train_config, machine)
         train_config = planned(train_config, given, model, pace, text, time.monotonic() - began)
@@ -126,7 +128,7 @@ def read_text(texts: Sequence[str], config: TextConfig) -> tuple[Corpus, Split]:
 
 def _origin(base: Path, given: set[str]) -> ModelFolder:
     """The model to start from; its shape and its tokenizer come with it and cannot be asked for."""
-    fixed = (ModelConfig.model_fields.keys() - {"dropout"}) | {"tokenizer", "alphabet"}
+    fixed = (ModelConfig.model_fields.keys() - set(DROPOUTS)) | {"tokenizer", "alphabet"}
     if wrong := sorted(given & fixed):
         raise SettingError(
             wrong[0], f"cannot be given together with --from: it is that of {quoted(base)}", "leave it out"
@@ -191,15 +193,17 @@ def sized(config: RunConfig, given: set[str], vocab_size: int, train_ids: np.nda
     machine = device.resolved(config.machine)
     if len(train_ids) < 2:
         return config  # it will be refused
+    stock = given & {"model", "shape", "activation", "bias"}  # what only the GPT has, or a person asked for
+    model = config.model.model if stock else "swift"
 
     def tokens_per_second(size: recipe.Size) -> float:
         shape = {name: getattr(size, name) for name in ("n_layer", "n_head", "n_embd")}
         shape["block_size"] = min(size.block_size, len(train_ids) - 1)
-        trial = build(change(config.model, vocab_size=vocab_size, **shape))
+        trial = build(change(config.model, model=model, vocab_size=vocab_size, **shape))
         pace = measure(trial, train_ids, change(config.train, batch_size=size.batch_size), machine)
         return size.batch_size * shape["block_size"] / pace.step_seconds
 
-    found = recipe.choose(len(train_ids), vocab_size, seconds, tokens_per_second)
+    found = recipe.choose(model, len(train_ids), vocab_size, seconds, tokens_per_second)
     if "n_embd" in given:
         found["n_head"] = recipe.heads(config.model.n_embd, found["n_head"])
     if "n_head" in given:
@@ -268,20 +272,6 @@ def expected(
         loss_low=low,
         loss_high=high,
     )
-
-
-def inherit(model: LogitModel, origin: ModelFolder) -> None:
-    """Take over the weights of an earlier model; what is new here, such as rows for new characters, stays fresh.
-
-    Raises: ModelError   the earlier model has another shape
-    """
-    old = origin.model.state_dict()
-    with torch.no_grad():
-        for name, tensor in model.state_dict().items():
-            if name not in old or old[name].ndim != tensor.ndim:
-                raise ModelError(f"the model to start from has no {name}")
-            shared = tuple(slice(min(sizes)) for sizes in zip(tensor.shape, old[name].shape, strict=True))
-            tensor[shared] = old[name][shared]
 
 
 def _first_checkpoint(

@@ -1,6 +1,6 @@
 """Which model, and which way to train it, for so much text and so much time. Pure: measures nothing, knows no files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,19 +21,38 @@ class Size:
     """Tokens to see in training, below which the next smaller size ends with a lower loss."""
 
 
-SIZES = (
-    #    layers heads width context batch  rate  least tokens
-    Size(    2,    4,  128,     64,   32, 8e-3,     0),
-    Size(    4,    4,  128,    128,    8, 6e-3,   1e6),
-    Size(    5,    6,  192,    128,   16, 5e-3,   5e6),
-    Size(    6,    8,  256,    256,   16, 4e-3,   2e7),
-    Size(    6,    6,  384,    256,   32, 3e-3,   1e8),
-    Size(    8,    8,  512,    512,   32, 2e-3,   5e8),
-)  # fmt: skip
-"""Smallest first."""
+SIZES: Mapping[str, tuple[Size, ...]] = {
+    "swift": (
+        #    layers heads width context batch  rate  least tokens
+        Size(    1,    2,   64,     64,   32, 13e-3,     0),
+        Size(    2,    4,  128,     64,   32, 12e-3, 1.5e5),
+        Size(    3,    4,  128,    128,   16,  9e-3,   4e5),
+        Size(    3,    2,  128,    256,    8,  9e-3,   8e5),
+        Size(    4,    3,  192,    256,    8,  9e-3,   2e6),
+        Size(    6,    4,  256,    256,   16,  7e-3,   2e7),
+        Size(    8,    6,  384,    256,   32,  5e-3,   2e8),
+    ),
+    "gpt": (
+        Size(    2,    4,  128,     64,   32,  8e-3,     0),
+        Size(    4,    4,  128,    128,    8,  6e-3,   1e6),
+        Size(    5,    6,  192,    128,   16,  5e-3,   5e6),
+        Size(    6,    8,  256,    256,   16,  4e-3,   2e7),
+        Size(    6,    6,  384,    256,   32,  3e-3,   1e8),
+        Size(    8,    8,  512,    512,   32,  2e-3,   5e8),
+    ),
+}  # fmt: skip
+"""Of each model, smallest first. Where the figures come from: docs/diary.md"""
+WAYS: Mapping[str, Mapping[str, Any]] = {
+    "swift": {"order": "epoch", "beta2": 0.95, "weight_decay": 0.0, "grad_clip": 0.0, "warmup_steps": 5},
+    "gpt": {},
+}
+"""What else the training of a model is best done with."""
+
+SHAPE = ("n_layer", "n_head", "n_embd", "block_size", "batch_size", "learning_rate")
 
 MOST_PARAMETERS = 12  # for each token of the text: more only learn it by heart
 DROPOUTS = ((25, 0.3), (8, 0.2), (3, 0.1), (0, 0.0))  # from so many epochs on
+INPUT_DROPOUT = 0.05  # the least, where the model has it
 MOST_EVALUATIONS = 30
 EVALUATION_SHARE = 0.08  # of the time, at most, goes into judging and saving on the way
 PATIENCE_SHARE = 0.25  # of the evaluations without a new best: then no better one is to be expected
@@ -41,14 +60,15 @@ LEAST_PATIENCE = 4
 
 
 def choose(
-    train_tokens: int, vocab_size: int, seconds: float, tokens_per_second: Callable[[Size], float]
+    model: str, train_tokens: int, vocab_size: int, seconds: float, tokens_per_second: Callable[[Size], float]
 ) -> dict[str, Any]:
     """The settings for a text of `train_tokens` that is to be trained on for `seconds`.
 
     `tokens_per_second` is asked for the sizes that come into question, smallest first.
     """
-    chosen, seen = SIZES[0], tokens_per_second(SIZES[0]) * seconds
-    for size in SIZES[1:]:
+    chosen, *larger = SIZES[model]
+    seen = tokens_per_second(chosen) * seconds
+    for size in larger:
         parameters = 12 * size.n_layer * size.n_embd**2 + 2 * vocab_size * size.n_embd
         if seen < size.least_tokens or parameters > MOST_PARAMETERS * train_tokens:
             break
@@ -56,16 +76,9 @@ def choose(
         if would_see < size.least_tokens:
             break
         chosen, seen = size, would_see
-    epochs = seen / train_tokens
-    return {
-        "n_layer": chosen.n_layer,
-        "n_head": chosen.n_head,
-        "n_embd": chosen.n_embd,
-        "block_size": chosen.block_size,
-        "batch_size": chosen.batch_size,
-        "learning_rate": chosen.learning_rate,
-        "dropout": next(dropout for least, dropout in DROPOUTS if epochs >= least),
-    }
+    dropout = next(dropout for least, dropout in DROPOUTS if seen / train_tokens >= least)
+    found = {name: getattr(chosen, name) for name in SHAPE} | {"model": model, "dropout": dropout, **WAYS[model]}
+    return found | ({"input_dropout": max(dropout, INPUT_DROPOUT)} if model == "swift" else {})
 
 
 def rhythm(steps: int, step_seconds: float, look_seconds: float) -> dict[str, int]:

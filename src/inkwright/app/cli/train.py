@@ -18,6 +18,7 @@ def train(
     preset: str | None = None,
     config: str | None = None,
     from_: Annotated[Path | None, Parameter(name="--from")] = None,
+    portable: bool = False,
     json: bool = False,
     flags: Annotated[Any, Parameter(name="*")] = None,
 ) -> int:
@@ -35,6 +36,8 @@ def train(
         A TOML file with settings, or the folder of a run whose settings to repeat.
     from_
         A run or model to start from instead of fresh weights; its alphabet may grow.
+    portable
+        Keep to shapes that transformers and llama.cpp read, also where --minutes would choose another.
     json
         Write JSON lines to stdout, all else to stderr.
     """
@@ -44,8 +47,11 @@ def train(
     given = gather(flags, config)
     preset = preset or given.preset
     sources = [("-" if text == STDIN else text) for text in texts] or list(given.texts) or ["pydocs"]
-    resolved = configs.resolve(given.settings, preset)
-    if {"minutes", "steps"} <= given.settings.keys():
+    settings = ({"model": "gpt"} if portable else {}) | given.settings
+    if portable and settings["model"] != "gpt":
+        raise UsageError(f"--portable and --model {settings['model']} contradict each other", "leave one of them out")
+    resolved = configs.resolve(settings, preset)
+    if {"minutes", "steps"} <= settings.keys():
         raise SettingError("minutes", "and --steps say the same thing twice", "give one of them")
 
     from inkwright.app.cli.watching import announce, watch  # from here on torch is needed
@@ -54,7 +60,7 @@ def train(
 
     with interrupt.listening():
         place = Path(run) if run else None
-        prepared = prepare(sources, place, resolved, set(given.settings), from_, free=preset is None)
+        prepared = prepare(sources, place, resolved, set(settings), from_, free=preset is None)
         training = Training(prepared.run)
         announce(training, prepared.notes, out)
         return watch(training, out)
