@@ -171,6 +171,9 @@ def protocol(limits: Limits) -> type[H11Protocol]:
             self._refuse(Refused(408, "timeout", f"No request arrived within {limits.header_seconds:g} s."))
 
         def _refuse(self, refused: Refused) -> None:
+            if self.cycle is not None and not self.cycle.response_complete:
+                self.cycle.disconnected = True  # whoever still works on an answer here may not send it after this one
+                self.cycle.message_event.set()
             body = dumps(refused.envelope)
             head = [("content-type", "application/json"), ("content-length", str(len(body))), ("connection", "close")]
             try:
