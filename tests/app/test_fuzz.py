@@ -152,6 +152,7 @@ def cut_short(seconds: float = 0.5) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         logging.root.handlers[:] = handlers
+        interrupt._received.clear()  # or whatever comes next in this process would think that it is asked to stop
 
 
 @pytest.fixture
