@@ -148,6 +148,8 @@ def _hint(a: Side, b: Side) -> str:
 def _share_seen(side: Side, text: CommonText) -> float:
     """The share of pieces of a text that stand, byte for byte, in what a model was trained on, as far as that is known."""
     raw = b"".join(piece.text.encode() for piece in text.pieces)
+    if not raw:
+        return 0.0
     starts = np.linspace(0, max(0, len(raw) - PROBE_BYTES), PROBES).astype(int).tolist()
     probes = {raw[start : start + PROBE_BYTES] for start in starts}
     left = set(probes)

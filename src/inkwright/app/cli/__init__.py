@@ -37,6 +37,7 @@ VERBS = {
     "info": "Say what a run, a checkpoint or a model folder is.",
     "runs": "List the runs in a folder: what each has reached, and what it takes on the disk.",
     "baseline": "Say what a loss on a text means: what guessing, counting and packing need for it.",
+    "scale": "Find out with small trainings how large a model should be, and what would help it.",
     "ladder": "Train every rung from the bigram to the GPT on a text, and draw the staircase.",
     "serve": "Let models write for a page in your browser, and for OpenAI's clients.",
     "doctor": "Say what is odd about a text, before any training.",

@@ -12,7 +12,7 @@ from inkwright.errors import quoted
 if TYPE_CHECKING:
     from inkwright.session.comparing import Comparison, Side
 
-LONGEST_NAME = 24
+LONGEST_NAME = 69
 
 
 def compare(
@@ -76,8 +76,9 @@ def report(found: "Comparison", a: "Side", b: "Side", out: Output) -> None:
     size = found.bytes / found.blocks
     out.row("text", f"{found.bytes:,} bytes in {found.blocks:,} blocks of about {size:,.0f}")
     for label, side, score in (("A", a, found.a), ("B", b, found.b)):
-        losses = f"{score.bits_per_byte:.4f} ± {score.stderr:.4f} bits per byte"
-        out.row(label, f"{losses}   {shortened(side.folder)} ({side.lm.tokenizer.kind}, {metric(side)})")
+        out.row(label, shortened(side.folder))
+        read = f"{side.lm.tokenizer.kind}, {metric(side)}"
+        out.row("", f"{score.bits_per_byte:.4f} ± {score.stderr:.4f} bits per byte ({read})")
     interval = f"{found.low:+.4f} to {found.high:+.4f} with 95 % confidence"
     out.row("B less A", f"{found.difference:+.4f}, {interval}")
     out.row("blocks", f"A needs fewer bits in {found.a_blocks:,}, B in {found.b_blocks:,}")

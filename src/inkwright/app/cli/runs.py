@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from inkwright import interrupt
 from inkwright.app.cli.console import Output, duration
-from inkwright.errors import InkwrightError, UsageError, quoted
+from inkwright.errors import InkwrightError, OccupiedError, UsageError, quoted
 
 if TYPE_CHECKING:
     from inkwright.run.listing import Listed
@@ -45,9 +45,12 @@ def runs(folder: Path = Path("runs"), /, *, prune: bool = False, yes: bool = Fal
             if yes and one.spare:
                 try:
                     freed = listing.prune(one.folder)
+                except OccupiedError as error:
+                    out.note(f"{error.message}; nothing was taken away there")
                 except InkwrightError as error:
-                    failed = error
-                    out.warn(f"{error.message}; nothing was taken away there")
+                    if failed is not None:
+                        out.warn(failed.message)
+                    failed = type(error)(f"{one.folder}: {error.message}; nothing was taken away there", error.hint)
             _record(one, freed, prune, out)
             if prune and one.spare and (freed or not yes):
                 _tell(one, freed, out)
@@ -58,7 +61,9 @@ def runs(folder: Path = Path("runs"), /, *, prune: bool = False, yes: bool = Fal
         out.say("Nothing can be spared.")
     elif not yes:
         out.say("Nothing was taken away; --prune --yes does it.")
-    return failed.exit_code if failed else 0
+    if failed is not None:
+        raise failed
+    return 0
 
 
 def table(found: Sequence["Listed"], out: Output) -> None:
