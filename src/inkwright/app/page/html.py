@@ -28,6 +28,7 @@ th:first-child, td:first-child { text-align: left; }
   font: 14px/1.5 system-ui, sans-serif; } dd { margin: 0; text-align: right; }
 pre { background: var(--paper); border: 1px solid var(--rule); border-radius: 6px; padding: .6rem; margin: .6rem 0;
   white-space: pre-wrap; overflow-wrap: anywhere; font: 13px/1.45 ui-monospace, Menlo, Consolas, monospace; }
+.advice dd { text-align: left; }
 summary { cursor: pointer; color: var(--faint); }
 """
 

@@ -152,7 +152,6 @@ def _axis(results: Sequence[Result], x: Callable[[float], float]) -> Iterator[st
     """The sizes by name and by their parameters; a model of a share has fewer tokens in its alphabet at most."""
     for size, parameters in {r.point.size: r.parameters for r in results if r.point.share == 1}.items():
         yield element("text", size, x=f"{x(parameters):.1f}", y=BOTTOM + 20, text_anchor="middle")
-        yield element(
-            "text", short(parameters), x=f"{x(parameters):.1f}", y=BOTTOM + 37, text_anchor="middle", class_="faint"
-        )
+        place = {"x": f"{x(parameters):.1f}", "y": BOTTOM + 37, "text_anchor": "middle", "class_": "faint"}
+        yield element("text", short(parameters), **place)
     yield element("text", "layers x width, parameters", x=LEFT, y=BOTTOM + 56, class_="faint")
