@@ -147,9 +147,9 @@ def advice(**changes: object) -> Advice:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({}, "4x128 for one training of 20 minutes: the best has 500k to 2.0M"),
-        ({"told": False}, "not told for one training of 20 minutes: any from 500k to 2.0M may be the best"),
-        ({"edge": "largest"}, "4x128, the largest tried, is the best for one training of 20 minutes; larger"),
+        ({}, "4x128 for a training of 20 minutes: the best has 500k to 2.0M"),
+        ({"told": False}, "not told for a training of 20 minutes: any from 500k to 2.0M may be the best"),
+        ({"edge": "largest"}, "4x128, the largest tried, is best for a training of 20 minutes; larger"),
         ({"edge": "smallest"}, "smaller may be better still"),
         ({}, "twice as long: 4.0% less loss (3.0% to 5.0%)"),
         ({"twice_the_time": Estimate(0.99, 0.95, 1.01)}, "no gain that this sweep could tell"),

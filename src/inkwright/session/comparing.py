@@ -188,17 +188,16 @@ def compare(a: Side, b: Side, text: CommonText) -> Comparison:
     Raises: TextError   too short, or it has a character that a bare alphabet does not have
     """
     both_end = text.separate and a.lm.tokenizer.end_id is not None and b.lm.tokenizer.end_id is not None
-    spelled = [_spell(side, text, both_end) for side in (a, b)]
-    total = int(spelled[0].ends[-1])
-    first = max(int(one.ends[0]) for one in spelled)  # the first token is never scored, and it may be longer for one
-    common = np.intersect1d(*(one.ends for one in spelled))
+    of_a, of_b = (_spell(side, text, both_end) for side in (a, b))
+    total = int(of_a.ends[-1])
+    first = max(int(of_a.ends[0]), int(of_b.ends[0]))  # the first token is never scored, and it may be longer for one
+    common = np.intersect1d(of_a.ends, of_b.ends)
     common = common[common >= first]
     wanted = np.linspace(first, total, BLOCKS + 1)
     edges = np.unique(common[np.minimum(np.searchsorted(common, wanted), len(common) - 1)]) if len(common) else common
     if len(edges) <= FEWEST_BLOCKS:
         raise TextError(f"{total:,} bytes is too short to compare on", "a longer text")
-    sizes = np.diff(edges)
-    return _weigh(*(np.diff(one.bits_until(edges)) for one in spelled), sizes)
+    return _weigh(np.diff(of_a.bits_until(edges)), np.diff(of_b.bits_until(edges)), np.diff(edges))
 
 
 @dataclass(frozen=True)

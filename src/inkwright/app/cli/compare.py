@@ -45,14 +45,14 @@ def compare(
     from inkwright.session import comparing
 
     with interrupt.listening():
-        sides = [comparing.Side(folder, load(folder, out)) for folder in (a, b)]
-        text = comparing.common_text(*sides, [("-" if text == STDIN else text) for text in texts], config)
+        one, other = (comparing.Side(folder, load(folder, out)) for folder in (a, b))
+        text = comparing.common_text(one, other, [("-" if text == STDIN else text) for text in texts], config)
         for note in text.notes:
             out.note(note.message, note.hint)
-        found = comparing.compare(*sides, text)
-    record(found, *sides, out)
+        found = comparing.compare(one, other, text)
+    record(found, one, other, out)
     if not json:
-        report(found, *sides, out)
+        report(found, one, other, out)
     return 0
 
 

@@ -130,13 +130,13 @@ def advise(advice: "Advice", minutes: float) -> Iterator[tuple[str, str]]:
     n_layer, n_embd = advice.size.split("x")
     flags = f"--n-layer {n_layer} --n-embd {n_embd}"
     if advice.edge is not None:
-        yield "size", f"{advice.size}, the {advice.edge} tried, is the best for one training of {minutes:g} minutes;"
+        yield "size", f"{advice.size}, the {advice.edge} tried, is best for a training of {minutes:g} minutes;"
         yield "", f"{'larger' if advice.edge == 'largest' else 'smaller'} may be better still ({flags})"
     elif not advice.told:
-        yield "size", f"not told for one training of {minutes:g} minutes: any from {span}"
-        yield "", f"may be the best; the curve is lowest at {short(round(best.middle))} ({flags})"
+        yield "size", f"not told for a training of {minutes:g} minutes: any from {span} may"
+        yield "", f"be the best; the curve is lowest at {short(round(best.middle))} ({flags})"
     else:
-        yield "size", f"{advice.size} for one training of {minutes:g} minutes: the best has {span}"
+        yield "size", f"{advice.size} for a training of {minutes:g} minutes: the best has {span}"
         yield "", f"parameters, most likely {short(round(best.middle))} ({flags})"
     reached = advice.bits_per_char
     yield "forecast", f"{reached.middle:.3f} bits per character ({reached.low:.3f} to {reached.high:.3f}), if the curve"
