@@ -37,6 +37,12 @@ class TextConfig(Record):
     )
     val: str | None = Field(default=None, description="A text of its own to validate on; all of TEXT then trains")
     val_fraction: float = Field(default=0.1, gt=0, lt=1, description="Share of the characters that validate")
+    train_fraction: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Share of what is left that trains, its end: to see what more text is worth",
+    )
     split: Literal["tail", "documents", "blocks"] = Field(
         default="tail",
         description="What validates: the end of the text, whole documents, or the end of each tenth of the text",

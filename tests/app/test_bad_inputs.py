@@ -736,12 +736,13 @@ PLACES: dict[str, tuple[Callable[[], str], str, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("verb", ["sample", "eval", "info"])
+@pytest.mark.parametrize("verb", ["sample", "eval", "info", "compare"])
 @pytest.mark.parametrize("name", PLACES, ids=lambda name: name.replace(" ", "-"))
 def test_what_is_no_model_is_told(here, ink, copied, name, verb):
     copied()
     make, message, hint = PLACES[name]
-    tell(ink(verb, make(), *(["book.txt"] if verb == "eval" else [])), 4, message, hint)
+    more = {"eval": ["book.txt"], "compare": [make(), "book.txt"]}
+    tell(ink(verb, "run" if verb == "compare" else make(), *more.get(verb, [])), 4, message, hint)
 
 
 def test_what_is_no_run_cannot_be_resumed(here, ink, copied):

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import inkwright
+from inkwright.app.cli import VERBS
 from inkwright.run.folder import Run, best_checkpoint, checkpoint_folders
 
 pytestmark = pytest.mark.long
@@ -74,12 +75,17 @@ OF_SAMPLE = {
     "prompt": "x", "tokens": "3", "temperature": "0.5", "top-k": "3", "top-p": "0.5", "min-p": "0.1", "seed": "3",
     "count": "2", "stop": "e", "strict": None, "json": None,
 }  # fmt: skip
+OF_COMPARE = {"json": None, "encoding": "utf-8", "normalize": "NFC"}
+OF_SCALE = {"json": None, "minutes": "1", "seed": "3", "run": "new", "tokenizer": "byte", "threads": "1"}
 PROMISED = [
     *(("train", "gone.txt", flag, value, 3) for flag, value in GIVEN.items()),
     *(("resume", "gone", flag, value, 4) for flag, value in OF_RESUME.items()),
     *(("sample", "gone", flag, value, 4) for flag, value in OF_SAMPLE.items()),
     *(("eval", "gone", flag, None, 4) for flag in ("json", "per-token", "strict")),
     ("info", "gone", "json", None, 4),
+    *(("compare", ("gone", "gone"), flag, value, 4) for flag, value in OF_COMPARE.items()),
+    *(("runs", "gone", flag, None, 4) for flag in ("json", "prune")),
+    *(("scale", "gone.txt", flag, value, 3) for flag, value in OF_SCALE.items()),
     ("doctor", "gone.txt", "json", None, 3),
 ]
 
@@ -88,7 +94,8 @@ PROMISED = [
 def test_every_promised_flag_is_known_with_dashes_and_with_underscores(here, ink, verb, place, flag, value, code):
     (here / "run.toml").write_text("steps = 3\n")
     for spelled in {flag, flag.replace("-", "_")}:
-        said = ink(verb, place, f"--{spelled}", *([value] if value else []))
+        places = [place] if isinstance(place, str) else place
+        said = ink(verb, *places, f"--{spelled}", *([value] if value else []))
         assert said.code == code, said.err  # what is wrong is the text or the folder, not the flag
         assert "gone" in said.err
 
@@ -396,10 +403,10 @@ def test_help_imports_neither_torch_nor_numpy():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.splitlines()[-1] == "set()"
-    assert all(verb in found.stdout for verb in ("train", "resume", "sample", "eval", "info", "doctor"))
+    assert all(verb in found.stdout for verb in VERBS)
 
 
-@pytest.mark.parametrize("verb", ["train", "resume", "sample", "eval", "info", "doctor"])
+@pytest.mark.parametrize("verb", sorted(VERBS.keys() - {"serve", "learn"}))
 def test_every_verb_explains_itself(ink, verb):
     said = ink(verb, "--help")
     assert said.code == 0 and "--json" in said.out

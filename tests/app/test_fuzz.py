@@ -109,6 +109,8 @@ SWITCHES = {
     "help",
     "version",
     "quiet",
+    "prune",
+    "yes",
     "scaled",
 }
 
@@ -118,6 +120,8 @@ def command_lines(draw: st.DrawFn) -> list[str]:
     verb = draw(st.sampled_from(sorted(OF_VERB)))
     good = "run" if "TEXTS" not in POSITIONAL.get(verb, ()) else "book.txt"
     words: list[str] = [good if draw(st.booleans()) else draw(st.sampled_from([*PATHS, *WORDS]))]
+    if verb == "compare":
+        words = ["run", "run" if draw(st.booleans()) else words[0]]
     if verb == "learn" and draw(st.booleans()):
         words = draw(st.sampled_from(LESSONS)).split()
     for flag in draw(st.lists(st.sampled_from(OF_VERB[verb]), max_size=3, unique=True)):
@@ -176,6 +180,9 @@ def trap(here: Path, finished, monkeypatch: pytest.MonkeyPatch) -> Path:
 @example(words=["serve", "\ud800"], stdin=b"")
 @example(words=["ladder", "book.txt"], stdin=b"")
 @example(words=["baseline", "book.txt"], stdin=b"")
+@example(words=["scale", "book.txt"], stdin=b"")
+@example(words=["compare", "run", "run"], stdin=b"")
+@example(words=["runs", "--prune", "--yes", "."], stdin=b"")
 @example(words=["sample", "run", "--stop", "", "--tokens", "5"], stdin=b"")
 @example(words=["train", "book.txt", "--config", "run", "--run", "new"], stdin=b"")
 def test_no_command_line_ends_in_a_traceback(trap, ink, words, stdin):

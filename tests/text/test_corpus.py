@@ -317,6 +317,20 @@ def test_fractions_are_exact(fraction: float, train: int) -> None:
     assert len(sides(corpus_of("abcdefghij"), val_fraction=fraction)[0][0]) == train
 
 
+def test_a_share_of_what_trains_is_its_end_and_what_validates_stays() -> None:
+    corpus = corpus_of("abcdef", "ghij", "klmnopqrst")
+    whole = split(corpus, TextConfig(val_fraction=0.5))
+    half = split(corpus, TextConfig(val_fraction=0.5, train_fraction=0.5))
+    assert half.val == whole.val and [(p.text, p.starts_document) for p in half.train] == [("f", False), ("ghij", True)]
+    apart = split(corpus, TextConfig(train_fraction=0.5), validation=corpus_of("xyz"))
+    assert [piece.text for piece in apart.train] == ["klmnopqrst"] and apart.train[0].starts_document
+
+
+@pytest.mark.parametrize("fraction, train", [(1.0, 9), (0.5, 5), (0.3, 3), (0.01, 1)])
+def test_a_share_keeps_at_least_what_it_says(fraction: float, train: int) -> None:
+    assert len(sides(corpus_of("abcdefghij"), train_fraction=fraction)[0][0]) == train
+
+
 def test_blocks_takes_the_end_of_each_tenth() -> None:
     train, val = sides(corpus_of("".join(f"{i}bcdefghi{i}" for i in range(10))), split="blocks")
     assert val == list("0123456789")

@@ -39,6 +39,20 @@ def acquire(folder: Path) -> IO[bytes]:
     return file
 
 
+def is_held(folder: Path) -> bool:
+    """Whether a process holds `folder` just now. Leaves no trace; who asks does not stand in another asker's way."""
+    try:
+        file = (folder / ".lock").open("rb")
+    except OSError:  # nobody ever held it, or it is not for us to know
+        return False
+    with file:
+        try:
+            _lock(file, shared=True)
+        except OSError:
+            return True
+    return False
+
+
 def _holder(file: IO[bytes]) -> str:
     with contextlib.suppress(ValueError, KeyError, TypeError, OSError):
         file.seek(0)
@@ -47,7 +61,7 @@ def _holder(file: IO[bytes]) -> str:
     return "another process"
 
 
-def _lock(file: IO[bytes]) -> None:
+def _lock(file: IO[bytes], shared: bool = False) -> None:
     if os.name == "nt":
         import msvcrt
 
@@ -56,4 +70,4 @@ def _lock(file: IO[bytes]) -> None:
     else:
         import fcntl
 
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)

@@ -3,4 +3,6 @@
 prepare   a text becomes a run that can begin
 training  steps, evaluations, saves; stopping and going on
 judging   the loss of a model on any text
+comparing two models on the same text
+several   many runs in one folder: the ladder, the sweep and its law
 """

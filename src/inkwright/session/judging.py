@@ -128,14 +128,18 @@ def _strangeness(lm: LanguageModel, folder: Path, corpus: Corpus) -> list[Note]:
     run = run_of(folder)
     if run is not None and corpus.fingerprint == run.record["fingerprint"]:
         notes.append(Note("this is the text the model was trained on; the score measures memory, not skill"))
-    unknown = set().union(*(lm.tokenizer.unknown(document.text) for document in corpus.documents))
-    if unknown:
-        count = sum(document.text.count(char) for document in corpus.documents for char in unknown)
-        share = count / corpus.characters
-        notes.append(
-            Note(
-                f"{count:,} of {corpus.characters:,} characters ({share:.1%}) were never seen in training; "
-                "they are scored as bytes and raise the loss"
-            )
-        )
-    return notes
+    unknown = unknown_note(lm, [document.text for document in corpus.documents])
+    return notes if unknown is None else [*notes, unknown]
+
+
+def unknown_note(lm: LanguageModel, texts: Sequence[str]) -> Note | None:
+    """What to say of characters that a model has never seen; None where it knows all."""
+    unknown = set().union(*(lm.tokenizer.unknown(text) for text in texts))
+    if not unknown:
+        return None
+    count = sum(text.count(char) for text in texts for char in unknown)
+    share = count / sum(map(len, texts))
+    return Note(
+        f"{count:,} of {sum(map(len, texts)):,} characters ({share:.1%}) were never seen in training; "
+        "they are scored as bytes and raise the loss"
+    )

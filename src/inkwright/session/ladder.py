@@ -3,8 +3,7 @@
 Two tracks, never mixed. faithful: the lecture's own settings, whose losses are published. fair: equal text (or equal
 seconds) for every rung, and one change at a time.
 
-A rung is trained as an ordinary run, in a folder of its own: ladder/faithful/one-head-seed-1337. So the climb can be
-stopped anywhere and gone on with, and each rung can be looked at like any other run.
+A rung is trained as an ordinary run, in a folder of its own: ladder/faithful/one-head-seed-1337.
 """
 
 import math
@@ -18,12 +17,10 @@ import torch
 
 from inkwright import config as configs
 from inkwright.config import RunConfig
-from inkwright.errors import OccupiedError, quoted
 from inkwright.language_model import LanguageModel
 from inkwright.model import build
-from inkwright.run.folder import Run, best_checkpoint, read_model
-from inkwright.session.prepare import prepare, read_text
-from inkwright.session.resuming import reopen
+from inkwright.run.folder import read_model
+from inkwright.session import several
 from inkwright.session.training import Training
 from inkwright.text.corpus import DOWNLOADS
 from inkwright.text.tokens import read as read_tokens
@@ -175,14 +172,6 @@ def forecast_seconds(attempt: Attempt) -> float:
     return seconds * config.train.batch_size / len(idx) * config.train.steps
 
 
-def name_of(texts: Sequence[str], given: Mapping[str, Any]) -> str:
-    """The name of a text.
-
-    Raises: TextError   it cannot be read
-    """
-    return read_text(texts, configs.resolve(given).text)[0].name
-
-
 def attempts(folder: Path, track: Track, seeds: int, first_seed: int, scaled: bool) -> list[Attempt]:
     """All that a climb consists of, seed by seed within a rung."""
     return [
@@ -205,33 +194,18 @@ def settings_of(attempt: Attempt, minutes: float | None, given: Mapping[str, Any
 def begin(texts: Sequence[str], attempt: Attempt, minutes: float | None, given: Mapping[str, Any]) -> Training:
     """The training of an attempt, from its start or from where it was left.
 
-    Raises: OccupiedError   another ladder stands there; and whatever `prepare` and `reopen` raise
+    Raises: OccupiedError   another ladder stands there; and whatever `several.begin` raises
     """
     config = settings_of(attempt, minutes, given)
-    if not (attempt.folder / "run.json").exists():
-        return Training(prepare(texts, attempt.folder, config, set(given) | {"block_size", "patience"}).run)
-    training, _ = reopen(attempt.folder, {}, list(texts))
-    if _defining(training.config) != _defining(config):
-        training.run.close()
-        raise OccupiedError(f"{quoted(attempt.folder)} was begun with other settings", "give another --run folder")
-    return training
-
-
-def _defining(config: RunConfig) -> dict[str, Any]:
-    """What makes an attempt what it is; the rest is fitted to the text and the machine."""
-    model = config.model.model_dump(exclude={"vocab_size", "ngram_order"})
-    return model | config.train.model_dump(include={"minutes", "batch_size", "optimizer", "learning_rate", "seed"})
+    return several.begin(texts, attempt.folder, config, set(given) | {"block_size", "patience"})
 
 
 def result_of(attempt: Attempt) -> Result | None:
     """What an attempt reached; None where it has not ended."""
-    if not (attempt.folder / "run.json").exists():
+    found = several.ended(attempt.folder)
+    if found is None:
         return None
-    run = Run.open(attempt.folder)
-    reports = run.reports()
-    if not reports or reports[-1]["step"] < run.config.train.steps:
-        return None
-    _, best = best_checkpoint(attempt.folder)
+    run, best = found.run, found.best
     facts = read_tokens(run.tokens_folder).facts
     known = [source["sha256"] for source in facts["sources"]] == [DOWNLOADS["shakespeare"].sha256]
     return Result(
@@ -242,9 +216,9 @@ def result_of(attempt: Attempt) -> Result | None:
         parameters=run.record["parameters"],
         text=run.record["name"],
         block_size=run.config.model.block_size,
-        seconds=reports[-1]["seconds"],
+        seconds=found.reports[-1]["seconds"],
         steps=run.config.train.steps,
-        curve=[(line["step"], line["val_loss"]) for line in reports if line.get("val_loss") is not None],
+        curve=[(line["step"], line["val_loss"]) for line in found.reports if line.get("val_loss") is not None],
         baseline=run.record["baseline"],
         published=attempt.rung.published if known else None,
     )

@@ -285,7 +285,7 @@ def _first_checkpoint(
 
 def text_settings(config: RunConfig) -> dict[str, Any]:
     """The settings that say how files become a text that trains and one that validates."""
-    return config.text.model_dump(include={"val", "val_fraction", "split", "encoding", "normalize"})
+    return config.text.model_dump(include={"val", "val_fraction", "train_fraction", "split", "encoding", "normalize"})
 
 
 def absolute(source: str) -> str:

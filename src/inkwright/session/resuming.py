@@ -162,7 +162,8 @@ def _difference(run: Run, corpus: Corpus) -> tuple[str, str]:
 
 def _first_difference(run: Run, kept: tokens.Tokens, corpus: Corpus) -> int | None:
     """The byte of the text at which the run's own copy and a text first differ; None where the copy is not in order."""
-    if len(corpus.documents) != 1 or run.config.text.split != "tail" or run.config.text.val:
+    config = run.config.text
+    if len(corpus.documents) != 1 or config.split != "tail" or config.val or config.train_fraction < 1:
         return None
     spelled = run.newest()[0].model_folder.tokenizer.token_bytes
     then = b"".join(spelled[i] for part in (kept.train, kept.val) for i in part.tolist())

@@ -261,12 +261,28 @@ class Split:
 def split(corpus: Corpus, config: TextConfig, validation: Corpus | None = None) -> Split:
     """Each character on one side: to train, or to validate. With a `validation` corpus, all of `corpus` trains.
 
+    Of what trains only the end is kept where `train_fraction` asks for less than all.
+
     Raises: TextError   `--split documents` of less than two documents
     """
     if validation is not None:
-        return Split(_cut(corpus.documents, [])[0], _cut(validation.documents, [(0, validation.characters)])[1])
+        train, val = _cut(corpus.documents, [])[0], _cut(validation.documents, [(0, validation.characters)])[1]
+        return Split(_end(train, config.train_fraction), val)
     held_out = {"tail": _tail, "documents": _whole_documents, "blocks": _block_ends}[config.split]
-    return Split(*_cut(corpus.documents, held_out(corpus, Fraction(str(config.val_fraction)))))
+    train, val = _cut(corpus.documents, held_out(corpus, Fraction(str(config.val_fraction))))
+    return Split(_end(train, config.train_fraction), val)
+
+
+def _end(pieces: tuple[Piece, ...], fraction: float) -> tuple[Piece, ...]:
+    """The last of some pieces, with this share of their characters; the first of them may be cut."""
+    surplus = int((1 - Fraction(str(fraction))) * sum(len(piece.text) for piece in pieces))
+    kept: list[Piece] = []
+    for piece in pieces:
+        cut = min(surplus, len(piece.text))
+        surplus -= cut
+        if cut < len(piece.text):
+            kept.append(Piece(piece.text[cut:], piece.starts_document and cut == 0))
+    return tuple(kept)
 
 
 Spans = list[tuple[int, int]]

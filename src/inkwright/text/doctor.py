@@ -115,7 +115,8 @@ def _errors(facts: "_Facts", config: TextConfig) -> Iterator[TextError]:
 
 
 def _notes(corpus: Corpus, facts: "_Facts", config: TextConfig) -> Iterator[Note]:
-    held_out = facts.train_characters < corpus.characters  # otherwise the validation text is one of its own
+    to_train = corpus.characters * config.train_fraction
+    held_out = facts.train_characters < to_train  # otherwise the validation text is one of its own
     if config.split == "tail" and held_out and sum(bool(document.text) for document in corpus.documents) > 1:
         yield Note("the validation part is the end of the last file(s) only", "--split documents spreads it")
     if facts.val_only:

@@ -28,7 +28,7 @@ def baseline(*texts: str, json: bool = False, flags: Annotated[Any, Parameter(na
     config = resolve(settings)
     sources = [("-" if text == STDIN else text) for text in texts] or ["pydocs"]
 
-    from inkwright.app.cli import scale
+    from inkwright.app.cli.lines import table
     from inkwright.session.judging import scale_of
 
     with interrupt.listening():
@@ -42,7 +42,7 @@ def baseline(*texts: str, json: bool = False, flags: Annotated[Any, Parameter(na
         for note in corpus.notes:
             out.note(note.message, note.hint)
         out.say()
-        scale.table(lines, out)
+        table(lines, out)
         best = min(lines, key=lambda line: line["loss"])
         out.say()
         out.say(f"A model earns its minutes on this text with a validation loss below {best['loss']:.3f}.")

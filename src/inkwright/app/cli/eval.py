@@ -39,8 +39,8 @@ def eval(
     out = Output(json)
     config = build(TextConfig, {"encoding": encoding, "normalize": normalize})
 
+    from inkwright.app.cli.lines import judgement, rows
     from inkwright.app.cli.loading import load
-    from inkwright.app.cli.scale import judgement, rows
     from inkwright.session.judging import held_out, judge, passage, scale
 
     lm = load(run, out, strict)

@@ -67,8 +67,9 @@ def ladder(
     given = {name: value for name, value in gather(flags, None).settings.items() if name in ground}
 
     from inkwright.session import ladder as session
+    from inkwright.session.several import name_of
 
-    folder = run or Path("runs") / f"ladder-{session.name_of(sources, given)}"
+    folder = run or Path("runs") / f"ladder-{name_of(sources, given)}"
     plan = session.attempts(folder, track, seeds, seed, scaled)
     with interrupt.listening():
         announce(plan, folder, out)

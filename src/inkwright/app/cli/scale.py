@@ -1,52 +1,161 @@
-"""The scale of a text as a person reads it: the lines a loss stands between. Counts nothing itself."""
+"""inkwright scale"""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-from inkwright.app.cli.console import Output
+from cyclopts import Parameter
 
-MEANINGS = {
-    "uniform": "each token of this text as likely as any other",
-    "unigram": "how common each token is",
-    "bigram": "which token follows which",
-    "ngram": "how often what followed {before} (Kneser-Ney)",
-    "gzip": "what packing needs",
-    "xz": "the same, packed harder",
-}
+from inkwright import interrupt
+from inkwright.app.cli.console import Output, duration
+from inkwright.app.cli.flags import STDIN, GroundFlags, gather
+from inkwright.app.cli.runs import short
+from inkwright.config import settable
+from inkwright.errors import SettingError, UsageError, quoted
 
-
-def title(line: dict[str, Any]) -> str:
-    """What people call a line: `7-gram`."""
-    return f"{line['order']}-gram" if line["name"] == "ngram" else line["name"]
+if TYPE_CHECKING:
+    from inkwright.session.law import Estimate
+    from inkwright.session.sweep import Advice, Result, Sweep
 
 
-def table(lines: Sequence[dict[str, Any]], out: Output) -> None:
-    """The whole scale, a row a line."""
-    out.say(f"{'':10} {'nats per':>9} {'bits per':>9}")
-    out.say(f"{'':10} {'token':>9} {'char':>9}")
-    for line in lines:
-        before = (line["order"] or 1) - 1
-        meaning = MEANINGS[line["name"]].format(before="one token" if before == 1 else f"{before} tokens")
-        out.say(f"{title(line):10} {line['loss']:>9.4f} {line['bits_per_char']:>9.4f}   {meaning}")
+def scale(
+    *texts: str,
+    minutes: float = 20.0,
+    seed: int = 1337,
+    run: Path | None = None,
+    json: bool = False,
+    flags: Annotated[Any, Parameter(name="*")] = None,
+) -> int:
+    """Find out with small trainings how large a model for a text should be here, and what more time or text would gain.
+
+    Stop it with Ctrl-C; the same command goes on where it was left.
+
+    Parameters
+    ----------
+    texts
+        A file, a folder, a glob, or a named text [default: shakespeare].
+    minutes
+        What all of it may take, about. The advice is for one training as long as this.
+    seed
+        The first seed; the short trainings have a second one.
+    run
+        Folder for the trainings [default: runs/scale-NAME-OF-THE-TEXT].
+    json
+        One JSON line for each training, and the advice as the last.
+    """
+    if not 0 < minutes <= 100_000:
+        raise SettingError("minutes", f"must be a finite number > 0 and <= 100000 (got {quoted(minutes)})")
+    if not 0 <= seed < 2**63 - 1:
+        raise SettingError("seed", f"must be 0 to {2**63 - 2} (got {quoted(seed)})")
+    out = Output(json)
+    sources = [("-" if text == STDIN else text) for text in texts] or ["shakespeare"]
+    if "-" in sources:
+        raise UsageError("each training reads the text anew, so it cannot be standard input", "give a file")
+    ground = {name for name, (section, _) in settable().items() if section in ("text", "machine")}
+    given = {name: value for name, value in gather(flags, None).settings.items() if name in ground}
+
+    from inkwright.app.cli.ladder import watch
+    from inkwright.session.sweep import plan_sweep
+
+    with interrupt.listening():
+        sweep = plan_sweep(sources, run, minutes, seed, given)
+        announce(sweep, out)
+        results: list[Result] = []
+        for point in sweep.points():
+            found = sweep.result_of(point)
+            if found is None:
+                watch(sweep.begin(point), out)
+                found = sweep.result_of(point)
+            if found is None:
+                out.say(f"stopped at {point.folder.name}; the same command goes on from there")
+                return 128 + interrupt.requested()
+            report(found, out)
+            results.append(found)
+        conclude(sweep, results, out)
+    return 0
 
 
-def rows(lines: Sequence[dict[str, Any]], out: Output) -> None:
-    """The scale in two rows: guessing and counting, then packing."""
-    for label, counted in (("scale", True), ("", False)):
-        part = [line for line in lines if (line["order"] is not None) == counted]
-        out.row(label, ", ".join(f"{title(line)} {line['loss']:.3f}" for line in part))
+def announce(sweep: "Sweep", out: Output) -> None:
+    """What will be trained."""
+    from inkwright.session.sweep import RUNS, SIZES
+
+    out.row(
+        "sweep", f"{sweep.record['name']}: {len(SIZES)} sizes, {RUNS} trainings, about {sweep.minutes:g} minutes in all"
+    )
+    out.row("folder", f"{quoted(sweep.folder, 30)} (Ctrl-C stops, the same command goes on)")
+    if few := sweep.few_steps():
+        out.note(
+            f"the shortest training has only {few:,} steps: what follows is hardly more than a guess", "more --minutes"
+        )
+    out.say()
+    out.say(f"{'training':24} {'parameters':>10} {'steps':>7} {'text':>5} {'bits per char':>13} {'time':>8}")
 
 
-def judgement(loss: float, lines: Sequence[dict[str, Any]]) -> str:
-    """Where a loss stands on the scale, in a sentence."""
-    best = min(lines, key=lambda line: line["loss"])
-    least = f"the {title(best)}'s {best['loss']:.3f}"
-    if abs(loss - best["loss"]) < 0.0005:  # a count model beside itself
-        return f"just {least}, the lowest line of the scale"
-    if loss < best["loss"]:
-        return f"good: {best['loss'] - loss:.3f} below {least}, the lowest line of the scale"
-    above = [line for line in lines if line["loss"] > loss]
-    if not above:
-        return f"worse than guessing, which scores {lines[0]['loss']:.3f}"
-    nearest = min(above, key=lambda line: line["loss"])
-    return f"below the {title(nearest)}'s {nearest['loss']:.3f}, but still {loss - best['loss']:.3f} above {least}"
+def report(found: "Result", out: Output) -> None:
+    """One training's row."""
+    point = found.point
+    out.record(
+        event="training", size=point.size, part=point.part, seed=point.seed, share=point.share, steps=found.steps,
+        parameters=found.parameters, tokens=found.tokens, bits_per_char=found.bits_per_char, seconds=found.seconds,
+        run=str(point.folder),
+    )  # fmt: skip
+    figures = f"{found.steps:>7,} {point.share:>5.0%} {found.bits_per_char:>13.4f} {duration(found.seconds):>8}"
+    out.say(f"{point.folder.name:24} {found.parameters:>10,} {figures}")
+
+
+def conclude(sweep: "Sweep", results: "list[Result]", out: Output) -> None:
+    """The advice, and the page."""
+    from inkwright.app.page.scale import write
+    from inkwright.session.sweep import SIZES
+
+    advice = sweep.advice(results)
+    n_layer, n_embd = SIZES[advice.size]
+    out.record(
+        event="advice", minutes=sweep.minutes, size=advice.size, n_layer=n_layer, n_embd=n_embd, told=advice.told,
+        edge=advice.edge, **{
+            name: vars(getattr(advice, name))
+            for name in ("parameters", "bits_per_char", "twice_the_time", "half_the_text")
+        },
+    )  # fmt: skip
+    out.say()
+    for label, sentence in advise(advice, sweep.minutes):
+        out.row(label, sentence)
+    page = write(sweep, results, advice)
+    out.row("page", f"{page} (one file, works offline)")
+
+
+def advise(advice: "Advice", minutes: float) -> Iterator[tuple[str, str]]:
+    """What to do, in sentences that say how sure they are: (label, text)."""
+    best, span = advice.parameters, f"{short(round(advice.parameters.low))} to {short(round(advice.parameters.high))}"
+    n_layer, n_embd = advice.size.split("x")
+    flags = f"--n-layer {n_layer} --n-embd {n_embd}"
+    if advice.edge is not None:
+        yield "size", f"{advice.size}, the {advice.edge} tried, is best for a training of {minutes:g} minutes;"
+        yield "", f"{'larger' if advice.edge == 'largest' else 'smaller'} may be better still ({flags})"
+    elif not advice.told:
+        yield "size", f"not told for a training of {minutes:g} minutes: any from {span} may"
+        yield "", f"be the best; the curve is lowest at {short(round(best.middle))} ({flags})"
+    else:
+        yield "size", f"{advice.size} for a training of {minutes:g} minutes: the best has {span}"
+        yield "", f"parameters, most likely {short(round(best.middle))} ({flags})"
+    reached = advice.bits_per_char
+    yield "forecast", f"{reached.middle:.3f} bits per character ({reached.low:.3f} to {reached.high:.3f}), if the curve"
+    yield "", "goes on like this; it rather flattens, so take it for the best case"
+    yield "more time", gain("twice as long", advice.twice_the_time)
+    half = advice.half_the_text
+    if half.low > 1:
+        yield "more text", f"half of the text costs {half.middle - 1:.1%} ({half.low - 1:.1%} to {half.high - 1:.1%});"
+        yield "", "twice as much can be expected to gain less than that"
+    else:
+        yield "more text", "half of the text did as well, as far as this can tell: in so short a"
+        yield "", "time more of it would hardly help"
+
+
+def gain(what: str, factor: "Estimate") -> str:
+    """A change of the loss in words."""
+    if factor.high >= 1:
+        return f"{what}: no gain that this sweep could tell"
+    return f"{what}: {1 - factor.middle:.1%} less loss ({1 - factor.high:.1%} to {1 - factor.low:.1%})"
+
+
+scale.__annotations__["flags"] = Annotated[GroundFlags, Parameter(name="*")]

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from inkwright import interrupt
 from inkwright.app.cli.console import Output, duration
-from inkwright.app.cli.scale import judgement, rows
+from inkwright.app.cli.lines import judgement, rows
 from inkwright.language_model import LanguageModel
 from inkwright.run.card import describe, figures
 from inkwright.run.folder import best_checkpoint

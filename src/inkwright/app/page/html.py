@@ -1,6 +1,7 @@
 """A page as one file: its frame, its colours in light and dark, the few shapes that charts are made of. Knows no model."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -27,6 +28,7 @@ th:first-child, td:first-child { text-align: left; }
   font: 14px/1.5 system-ui, sans-serif; } dd { margin: 0; text-align: right; }
 pre { background: var(--paper); border: 1px solid var(--rule); border-radius: 6px; padding: .6rem; margin: .6rem 0;
   white-space: pre-wrap; overflow-wrap: anywhere; font: 13px/1.45 ui-monospace, Menlo, Consolas, monospace; }
+.advice dd { text-align: left; }
 summary { cursor: pointer; color: var(--faint); }
 """
 
@@ -71,6 +73,18 @@ def polyline(points: Iterable[tuple[float, float]], colour: str, width: float = 
 def dashed(x1: float, x2: float, y: float) -> str:
     """A level dashed line."""
     return f'<line x1="{x1:.1f}" x2="{x2:.1f}" y1="{y:.1f}" y2="{y:.1f}" stroke="var(--line)" stroke-dasharray="6 4"/>'
+
+
+def grid(low: float, high: float, y: Callable[[float], float], left: float, right: float, top: float, unit: str) -> str:
+    """Level lines with their figures, where `y` says, from `left` to `right`; the unit above."""
+    gap = next(gap for gap in (0.05, 0.1, 0.2, 0.5, 1.0, 2.0) if (high - low) / gap <= 10 or gap == 2.0)
+    parts = [element("text", unit, x=4, y=top - 6, class_="faint")]
+    for i in range(math.ceil(low / gap), math.floor(high / gap) + 1):
+        level = y(i * gap)
+        parts.append(f'<line x1="{left}" x2="{right}" y1="{level:.1f}" y2="{level:.1f}" stroke="var(--rule)"/>')
+        figure = f"{i * gap:.2f}".removesuffix("0")
+        parts.append(element("text", figure, x=left - 8, y=f"{level + 4:.1f}", text_anchor="end", class_="faint"))
+    return "".join(parts)
 
 
 def hint(shape: str, text: str) -> str:

@@ -10,7 +10,7 @@ from statistics import mean
 
 from inkwright import storage
 from inkwright.app.cli.console import duration
-from inkwright.app.page.html import dashed, element, hint, page, polyline, table
+from inkwright.app.page.html import dashed, element, grid, hint, page, polyline, table
 from inkwright.model import RUNGS
 from inkwright.session.ladder import Result, sample_of
 
@@ -94,7 +94,7 @@ def _staircase(rungs: list[list[Result]]) -> str:
     def y(loss: float) -> float:
         return TOP + (high - loss) / (high - low) * (BOTTOM - TOP)
 
-    parts = [_grid(low, high, y)]
+    parts = [grid(low, high, y, LEFT, WIDTH - RIGHT, TOP, "nats")]
     parts += _count_lines(rungs, step, y)
     for i, (group, level) in enumerate(zip(rungs, means, strict=True)):
         x1, x2 = LEFT + i * step, LEFT + (i + 1) * step
@@ -110,18 +110,6 @@ def _staircase(rungs: list[list[Result]]) -> str:
     said = "; ".join(f"{group[0].attempt.rung.name} {level:.3f}" for group, level in zip(rungs, means, strict=True))
     size = f'viewBox="0 0 {WIDTH} {BOTTOM + 110}" role="img"'
     return f'<svg {size} aria-label="{escape(f"Validation loss of each rung: {said}")}">{"".join(parts)}</svg>'
-
-
-def _grid(low: float, high: float, y) -> str:
-    gap = next(gap for gap in (0.1, 0.2, 0.5, 1.0, 2.0) if (high - low) / gap <= 10 or gap == 2.0)
-    parts = []
-    for i in range(math.ceil(low / gap), math.floor(high / gap) + 1):
-        level = y(i * gap)
-        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{level:.1f}" y2="{level:.1f}" stroke="var(--rule)"/>')
-        parts.append(
-            element("text", f"{i * gap:.1f}", x=LEFT - 8, y=f"{level + 4:.1f}", text_anchor="end", class_="faint")
-        )
-    return "".join(parts) + element("text", "nats", x=4, y=TOP - 6, class_="faint")
 
 
 def _count_lines(rungs: list[list[Result]], step: float, y) -> Iterator[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inkwright.app.cli import scale
+from inkwright.app.cli.lines import judgement, title
 from inkwright.run.folder import Run
 
 pytestmark = pytest.mark.long
@@ -49,7 +49,7 @@ def test_train_eval_and_the_record_say_the_same_lines(here: Path, ink: Callable,
     assert [line["name"] for line in lines] == NAMES
     assert records(trained.out)[-1]["baseline"] == records(ink("eval", "r", "--json").out)[0]["baseline"] == lines
     assert records(ink("baseline", "book.txt", "--block-size", 16, "--json").out) == lines  # the model's own context
-    row = ", ".join(f"{scale.title(line)} {line['loss']:.3f}" for line in lines[:4])
+    row = ", ".join(f"{title(line)} {line['loss']:.3f}" for line in lines[:4])
     assert row in trained.err and row in ink("eval", "r").out
 
 
@@ -112,4 +112,4 @@ SCALE = [
     ],
 )
 def test_a_loss_is_judged_in_a_sentence(loss: float, sentence: str) -> None:
-    assert scale.judgement(loss, SCALE).startswith(sentence)
+    assert judgement(loss, SCALE).startswith(sentence)
