@@ -67,14 +67,20 @@ def test_heads_divide_the_width_into_even_parts(n_embd, wanted, heads) -> None:
 SCALE = [{"name": "unigram", "loss": 3.347}, {"name": "ngram", "loss": 1.53}]
 
 
-@pytest.mark.parametrize(("seen", "reached"), [(2_048_000, 1.5062), (6_144_000, 1.4803), (286_720, 1.792)])
-def test_losses_that_were_reached_on_tiny_shakespeare_lie_in_the_band_that_was_expected(seen, reached) -> None:
-    low, high = forecast.losses_of(SCALE, seen)
+@pytest.mark.parametrize(
+    ("model", "seen", "reached"),
+    [
+        ("gpt", 2_048_000, 1.5062), ("gpt", 6_144_000, 1.4803), ("gpt", 286_720, 1.792),
+        ("swift", 81_920, 1.7784), ("swift", 1_003_520, 1.4842),
+    ],
+)  # fmt: skip
+def test_losses_that_were_reached_on_tiny_shakespeare_lie_in_the_band_that_was_expected(model, seen, reached) -> None:
+    low, high = forecast.losses_of(model, SCALE, seen)
     assert low <= reached <= high and high - low < 0.2
 
 
 def test_a_model_that_sees_almost_nothing_is_expected_to_know_almost_nothing() -> None:
-    assert forecast.losses_of(SCALE, 10)[1] <= 3.347 * 1.05
+    assert forecast.losses_of("gpt", SCALE, 10)[1] <= 3.347 * 1.05
 
 
 def test_the_time_that_is_forecast_is_that_of_steps_evaluations_and_saves() -> None:

@@ -85,11 +85,11 @@ def prepare(
         if model_config.model == "counts":
             model_config = change(model_config, ngram_order=next(s["order"] for s in scale if s["name"] == "ngram"))
         train_config = fit_memory(model_config, config, given, notes)
-        if scarce := checkpoint.room_for(run.folder, device.parameter_estimate(model_config)):
-            notes.append(Note(scarce))
         model = build(model_config, derive(config.train.seed, "init"), text.train if origin is None else None)
         if origin is not None:
             model.inherit(origin.model)
+        if scarce := checkpoint.room_for(run.folder, model.parameter_count):
+            notes.append(Note(scarce))
         machine = device.decide(config.machine, model, train_config)
         pace = measure(model, text.train, train_config, machine)
         train_config = planned(train_config, given, model, pace, text, time.monotonic() - began)
@@ -264,11 +264,11 @@ def expected(
     now, most = device.process_memory()
     memory = max(most, now + forecast.memory_of(config.model, config.train, model.parameter_count)) - memory_at_first
     seen = config.train.steps * config.train.batch_size * config.model.block_size
-    low, high = forecast.losses_of(scale, seen)
+    low, high = forecast.losses_of(config.model.model, scale, seen)
     return Forecast(
         seconds=round(forecast.seconds_of(config.train, pace, len(text.val), spent_seconds), 1),
         memory_bytes=memory,
-        disk_bytes=forecast.disk_of(model.parameter_count, len(text.train) + len(text.val)),
+        disk_bytes=forecast.disk_of(config.model, model.parameter_count, len(text.train) + len(text.val)),
         loss_low=low,
         loss_high=high,
     )

@@ -10,6 +10,7 @@ import torch
 from inkwright.config import MachineConfig, ModelConfig, TrainConfig, change
 from inkwright.errors import MachineError, SettingError, quoted
 from inkwright.model import LogitModel
+from inkwright.model.attention import SHORT
 from inkwright.train.loop import gradients
 
 FASTER = 1.15  # how much faster half precision must be to be chosen: more than the noise of a busy machine
@@ -109,7 +110,8 @@ def activation_bytes(config: ModelConfig, train: TrainConfig) -> int:
     tokens = (train.micro_batch_size or train.batch_size) * config.block_size
     if config.model in ("bigram", "counts"):
         return tokens * config.vocab_size * 12
-    scores = config.n_head * config.block_size if config.dropout else 0  # written down only with dropout
+    written_down = config.dropout or config.block_size <= SHORT
+    scores = config.n_head * config.block_size if written_down else 0
     return 4 * tokens * (config.n_layer * (34 * config.n_embd + 2 * scores) + 3 * config.vocab_size)
 
 

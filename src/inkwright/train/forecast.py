@@ -14,8 +14,12 @@ BYTES_SAVED = 12  # for each parameter: a weight and two moments
 BYTES_SAVING = 24  # while a checkpoint is made: its files as bytes, and the copies they are made of
 EVALUATED_WINDOWS = 64
 LOGIT_BYTES = 12  # for each logit of an evaluation: as computed, in float32, and its softmax
+BYTES_OF_ROWS = 4  # for each parameter in a table of grams: its optimizer keeps one number for a whole row
+BYTES_SAVING_A_ROW = 8
 SAVE_SECONDS = 0.3
 CLOSING_SECONDS = 2.0
+REACHED = {"swift": (0.93, 0.045, 0.65), "gpt": (0.955, 0.091, 0.6)}
+"""In n-gram's losses: where many tokens lead, what is above that after a million of them, and by which power that falls."""
 BAND = (0.96, 1.05)  # how far from the middle of the expected losses most runs end
 
 
@@ -50,22 +54,32 @@ def memory_of(config: ModelConfig, train: TrainConfig, parameters: int) -> int:
         return 0
     step = device.activation_bytes(config, train)
     evaluation = EVALUATED_WINDOWS * config.block_size * config.vocab_size * LOGIT_BYTES
-    return parameters * device.BYTES_PER_PARAMETER + max(step, evaluation, parameters * BYTES_SAVING)
+    learned, rows = _learned_and_rows(config, parameters)
+    saving = learned * BYTES_SAVING + rows * BYTES_SAVING_A_ROW
+    return learned * device.BYTES_PER_PARAMETER + rows * BYTES_OF_ROWS + max(step, evaluation, saving)
 
 
-def disk_of(parameters: int, tokens: int) -> int:
+def disk_of(config: ModelConfig, parameters: int, tokens: int) -> int:
     """About how many bytes a run's folder takes at most; ids of the text take two or four."""
-    return CHECKPOINTS * BYTES_SAVED * parameters + 2 * tokens
+    learned, rows = _learned_and_rows(config, parameters)
+    return CHECKPOINTS * (BYTES_SAVED * learned + BYTES_OF_ROWS * rows) + 2 * tokens
 
 
-def losses_of(scale: Sequence[dict[str, Any]], seen_tokens: int) -> tuple[float, float]:
+def _learned_and_rows(config: ModelConfig, parameters: int) -> tuple[int, int]:
+    """The parameters that have gradients and moments of their own size, and those of a table of grams, which have not."""
+    rows = max(0, parameters - device.parameter_estimate(config)) if config.model == "swift" else 0
+    return parameters - rows, rows
+
+
+def losses_of(model: str, scale: Sequence[dict[str, Any]], seen_tokens: int) -> tuple[float, float]:
     """The band that the validation loss will probably end in, nats per token.
 
-    A GPT that has seen 200,000 tokens is a fifth above the n-gram's line, at two million it reaches it, and what it
-    can gain after that is a few per cent: measured on tiny Shakespeare with some sizes, and rough for anything else.
+    Near the n-gram's line: how far above it after few tokens, and how far below after many, was measured on tiny Shakespeare
+    with some sizes (docs/diary.md), and is rough for anything else.
     """
     line = next(line["loss"] for line in scale if line["name"] == "ngram")
     worst = next(line["loss"] for line in scale if line["name"] == "unigram")
-    middle = line * (0.955 + 0.06 * (seen_tokens / 2e6) ** -0.6)
+    end, above, power = REACHED.get(model, REACHED["gpt"])
+    middle = line * (end + above * (seen_tokens / 1e6) ** -power)
     low, high = (min(middle * part, worst * part) for part in BAND)
     return (low, high) if math.isfinite(middle) else (line, worst)
