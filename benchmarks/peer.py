@@ -116,6 +116,18 @@ def train(clone: Path, threads: int, seed: int, tuned: bool = False, steps: int 
     return Trained(wall, sum(ordinary), middle, loss, memory)
 
 
+def gpu_step_seconds(clone: Path, device: str, steps: int) -> list[float]:
+    """Seconds of each training step of nanoGPT's GPU recipe, as its script prints them, after the first ones."""
+    with tempfile.TemporaryDirectory() as out:
+        flags = [f"--device={device}", f"--max_iters={steps}", "--log_interval=1", "--eval_iters=1", "--dtype=bfloat16"]
+        flags += [f"--out_dir={out}", f"--compile={device != 'cpu'}"]
+        command = [sys.executable, "-c", SEEDED.format(seed=0, fused=False), "config/train_shakespeare_char.py", *flags]
+        printed, _ = _run(command, clone, 16)
+    return [float(ms) / 1e3 for ms in re.findall(r"^iter \d+: loss [\d.]+, time ([\d.]+)ms", printed, re.MULTILINE)][
+        -steps // 2 :
+    ]
+
+
 def sample_rates(clone: Path, threads: int, config: ModelConfig, past: int) -> tuple[float, float]:
     """Tokens per second of nanoGPT's generate: a context full from its first token, and `past` more once it is full."""
     sizes = (config.n_layer, config.n_head, config.n_embd, config.block_size, config.block_size - 1, past)

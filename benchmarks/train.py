@@ -179,14 +179,23 @@ def begin(
     config: RunConfig, text: str, dtype: torch.dtype | None = None
 ) -> tuple[LogitModel, Iterator[object], Windows]:
     """A fresh model, its steps, and the windows it is judged on."""
+    model, windows, val = fresh(config, text)
+    state = TrainState(model, build_optimizers(model, config.train), model)
+    half = dtype or (torch.bfloat16 if config.machine.dtype == "bfloat16" else torch.float32)
+    return model, train(state, windows, config.train, half), val
+
+
+def fresh(config: RunConfig, text: str) -> tuple[LogitModel, Windows, Windows]:
+    """A fresh model, the windows that train it, and those that it is judged on."""
     cut = int(0.9 * len(text))
     tokenizer = Tokenizer.fit(config.text, [text[:cut]], [text[cut:]])
     shape = configs.change(config.model, vocab_size=tokenizer.vocab_size)
     windows = Windows(tokenizer.encode(text[:cut]), shape.block_size)
-    model = build(shape, config.train.seed, windows.ids)
-    state = TrainState(model, build_optimizers(model, config.train), model)
-    half = dtype or (torch.bfloat16 if config.machine.dtype == "bfloat16" else torch.float32)
-    return model, train(state, windows, config.train, half), Windows(tokenizer.encode(text[cut:]), shape.block_size)
+    return (
+        build(shape, config.train.seed, windows.ids),
+        windows,
+        Windows(tokenizer.encode(text[cut:]), shape.block_size),
+    )
 
 
 def flops_per_token(config: configs.ModelConfig, vocab_size: int = 65) -> float:
