@@ -120,7 +120,7 @@ def usage_error(error: CycloptsError, arguments: Sequence[str]) -> InkwrightErro
         head = f"{error.argument.name} must be {kind} (got {quoted(error.token.value) or 'nothing'})"
     elif isinstance(error, cyclopts.UnusedCliTokensError) and error.unused_tokens:
         head = f"too many arguments: {quoted(' '.join(error.unused_tokens).replace(STDIN, '-'))}"
-    head = head.rstrip(".")
+    head = quoted(head.rstrip("."), 300)
     verb = next((a for a in arguments if a in VERBS), "")
     hint = f"did you mean {suggestion.split('?')[0]}?" if suggestion else f"inkwright {verb} --help".replace("  ", " ")
     return UsageError(head[:1].lower() + head[1:], hint)
