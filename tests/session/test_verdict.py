@@ -46,8 +46,8 @@ def falling(to: float, by: float = 1.0) -> Callable[[int], float]:
         (1.4, "Good for this text: 1.400 is 0.100 below the 7-gram's 1.500"),
         (1.49, "Good, but only just: 1.490 is 0.010 below"),
         (1.5001, "Just the 7-gram's 1.500, the best"),
-        (1.6, "Not good yet: 1.600 is below the gzip's 2.200, but still 0.100 above the 7-gram's 1.500"),
-        (3.0, "Not good yet: 3.000 is below the uniform's 4.000"),
+        (1.6, "Not good yet: 1.600 is below gzip's 2.200, but still 0.100 above the 7-gram's 1.500"),
+        (3.0, "Not good yet: 3.000 is below guessing's 4.000"),
         (5.0, "Worse than guessing: 5.000, and"),
     ],
 )
@@ -148,7 +148,8 @@ def test_nothing_is_said_of_nothing_and_a_scribbled_record_is_passed_over() -> N
 
 def test_a_count_model_is_only_held_against_the_scale() -> None:
     lines = [{"step": 1, "loss": 0.5, "val_loss": 1.5}]
-    assert list(judged(lines, steps=1, model="counts")) == ["scale"]
+    said = judged(lines, steps=1, model="counts")
+    assert list(said) == ["scale"] and "1.500 is what a network has to get below" in said["scale"].sentence
 
 
 def test_only_what_was_judged_on_the_text_of_now_counts() -> None:

@@ -67,10 +67,8 @@ def evaluations(reports: Sequence[Report], since: int = 0) -> list[Point]:
         age = mean(math.log(step / s) for s, _ in batches) if batches else 0.0
         level = mean(found) + age * min(0.0, _slope(val, i)) if found else math.nan
         stderr, seconds = (lines[step].get(name) for name in ("val_loss_stderr", "seconds"))
-        points.append(
-            Point(step, val[i][1], stderr if is_finite(stderr) else math.nan, level, noise,
-                  seconds if is_finite(seconds) else None)
-        )  # fmt: skip
+        known = stderr if stderr is not None and is_finite(stderr) else math.nan
+        points.append(Point(step, val[i][1], known, level, noise, seconds if is_finite(seconds) else None))
     return points
 
 

@@ -57,9 +57,10 @@ def findings(record: Mapping[str, Any], reports: Sequence[Report], text_tokens: 
         return [Finding("overfitting", "It was not judged on the held-out text yet.")]
     best = min(points, key=lambda point: point.val)
     lines = record.get("baseline", [])
-    said = [against(best.val, lines)] if lines else []
     if config.model.model == "counts":
-        return said
+        said = f"It counts and has learned nothing: {best.val:.3f} is what a network has to get below on this text."
+        return [Finding("scale", said, {"loss": best.val})]
+    said = [against(best.val, lines)] if lines else []
     case = Case(config, points, best, text_tokens, record["parameters"], reports[-1].get("seconds"))
     return [*said, case.overfitting(), case.help()]
 
@@ -70,7 +71,7 @@ def findings(record: Mapping[str, Any], reports: Sequence[Report], text_tokens: 
 def against(loss: float, lines: Sequence[Mapping[str, Any]]) -> Finding:
     """Where a loss stands on the scale of its text."""
     best = min(lines, key=lambda line: line["loss"])
-    least = f"the {title(best)}'s {best['loss']:.3f}"
+    least = f"{_owner(best)} {best['loss']:.3f}"
     numbers = {"loss": loss, "lowest_line": title(best), "lowest_line_loss": best["loss"], "below": best["loss"] - loss}
     above = [line for line in lines if line["loss"] > loss]
     if abs(loss - best["loss"]) < EQUAL:  # a count model beside itself
@@ -87,10 +88,15 @@ def against(loss: float, lines: Sequence[Mapping[str, Any]]) -> Finding:
     else:
         nearest = min(above, key=lambda line: line["loss"])
         said = (
-            f"Not good yet: {loss:.3f} is below the {title(nearest)}'s {nearest['loss']:.3f}, but still "
+            f"Not good yet: {loss:.3f} is below {_owner(nearest)} {nearest['loss']:.3f}, but still "
             f"{loss - best['loss']:.3f} above {least}, which needs no training."
         )
     return Finding("scale", said, numbers)
+
+
+def _owner(line: Mapping[str, Any]) -> str:
+    """`the 7-gram's`, `xz's`, `guessing's`."""
+    return "guessing's" if line["name"] == "uniform" else f"{'the ' * (line['order'] is not None)}{title(line)}'s"
 
 
 # ---------------------------------------------------------------- over time

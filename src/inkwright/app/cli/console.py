@@ -45,7 +45,7 @@ class Output:
 
     def paragraph(self, label: str, text: str) -> None:
         """Sentences with a label in front, broken into lines of at most 80 columns."""
-        for i, line in enumerate(textwrap.wrap(safe(text), WIDTH - 11)):
+        for i, line in enumerate(textwrap.wrap(safe(text), WIDTH - 11, break_on_hyphens=False)):
             self.row("" if i else label, line)
 
     def note(self, message: str, hint: str | None = None) -> None:
