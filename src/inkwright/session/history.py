@@ -84,6 +84,13 @@ def _steps(reports: Sequence[Report], since: int = 0) -> list[Report]:
     return [line for line in reports if type(line.get("step")) is int and line["step"] > since]
 
 
+def thinned(points: Sequence[tuple[int, float]], most: int) -> list[tuple[int, float]]:
+    """A curve with at most `most` points: each the mean of as many neighbours."""
+    width = -(-len(points) // most) or 1
+    groups = [points[i : i + width] for i in range(0, len(points), width)]
+    return [(group[-1][0], mean(loss for _, loss in group)) for group in groups]
+
+
 def is_finite(value: Any) -> bool:
     """Whether a value of a record is a number that can be drawn."""
     return isinstance(value, int | float) and math.isfinite(value)

@@ -14,7 +14,7 @@ from inkwright import storage
 from inkwright.config import RunConfig
 from inkwright.errors import DamagedError
 from inkwright.run.folder import Run
-from inkwright.session.history import Point, Report, evaluations, is_finite, text_since
+from inkwright.session.history import Point, Report, evaluations, is_finite, losses, text_since
 from inkwright.train.baseline import title
 
 RISE = 0.02  # nats: a loss on unseen text that rose by less has stayed where it was
@@ -61,7 +61,8 @@ def findings(record: Mapping[str, Any], reports: Sequence[Report], text_tokens: 
         said = f"It counts and has learned nothing: {best.val:.3f} is what a network has to get below on this text."
         return [Finding("scale", said, {"loss": best.val})]
     said = [against(best.val, lines)] if lines else []
-    case = Case(config, points, best, text_tokens, record["parameters"], reports[-1].get("seconds"))
+    reached = max(step for step, _ in [*losses(reports), (points[-1].step, 0.0)])
+    case = Case(config, points, best, reached, text_tokens, record["parameters"], reports[-1].get("seconds"))
     return [*said, case.overfitting(), case.help()]
 
 
@@ -109,6 +110,8 @@ class Case:
     config: RunConfig
     points: Sequence[Point]
     best: Point
+    reached: int
+    """Steps done."""
     text_tokens: int | None
     parameters: int
     seconds: float | None
@@ -147,7 +150,7 @@ class Case:
         """Whether the plan was carried out, or given up because nothing became better."""
         waited = sum(point.step > self.best.step for point in self.points)
         patience = self.config.train.patience
-        return self.last.step >= self.config.train.steps or bool(patience and waited >= patience)
+        return self.reached >= self.config.train.steps or bool(patience and waited >= patience)
 
     def epochs(self, step: int) -> float:
         """How often the training text had been read by then; nan where its size is not known."""
@@ -205,8 +208,8 @@ class Case:
                 f"Whether it overfits cannot be told: it was judged once, at step {last.step:,}, with {last.val:.3f} on "
                 f"unseen text{trained}."
             )
-        losses = f"by {self.rise:.3f}, from {best.val:.3f} to {last.val:.3f}"
-        rose = f"since step {best.step:,} the loss on unseen text rose {losses}"
+        how = f"by {self.rise:.3f}, from {best.val:.3f} to {last.val:.3f}"
+        rose = f"since step {best.step:,} the loss on unseen text rose {how}"
         if self.overfits:
             went = f"fell by {self.train_fall:.2f}" if self.train_fall else "stayed where it was"
             return (
@@ -275,11 +278,11 @@ class Case:
         return "What a bigger model gains, one run cannot tell."
 
     def _say_go_on(self) -> str:
-        share, plan = self.last.step / self.config.train.steps, self.config.train
-        falling = "" if plan.schedule == "constant" else ", and the learning rate has still to fall, which gains most"
-        return (
-            f"Going on would help most: step {self.last.step:,} is {share:.0%} of the {plan.steps:,} planned{falling}."
+        share, plan = self.reached / self.config.train.steps, self.config.train
+        falling = (
+            "" if plan.schedule == "constant" else ", and the learning rate has still to fall, which usually gains much"
         )
+        return f"Going on would help most: step {self.reached:,} is {share:.0%} of the {plan.steps:,} planned{falling}."
 
     def _say_minutes(self) -> str:
         time = f" (another {_duration(self.seconds)})" if is_finite(self.seconds) else ""
@@ -289,13 +292,16 @@ class Case:
         )
 
     def _say_text(self) -> str:
-        times = f", which was read {self.epochs(self.best.step):.1f} times by then" if self.text_tokens else ""
         gain = f"at most {self.by_heart:.2f}" if math.isfinite(self.by_heart) else "an unknown amount"
+        times = (
+            f"it had read this one {self.epochs(self.best.step):.1f} times by then, and " if self.text_tokens else ""
+        )
         if self.overfits:
             rest = f"more steps only made it worse. Without more text: --dropout 0.2, or --steps {self.best.step}."
         else:
             rest = f"twice the steps gain at most {self.second_half:.3f}. {self._doubt}"
-        return f"More text would help most: it gains {gain} over this one{times}; {rest}"
+        step = f"step {self.best.step:,}"
+        return f"More text would help most: at {step} it would have gained {gain}; {times}{rest}"
 
     def _say_bigger(self) -> str:
         model = self.config.model

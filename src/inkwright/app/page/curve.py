@@ -6,6 +6,7 @@ from html import escape
 from typing import Any, NamedTuple
 
 from inkwright.app.page.html import dashed, element, hint, polyline
+from inkwright.session.history import thinned
 from inkwright.train.baseline import title
 
 MOST_POINTS = 400  # of the training loss: more cannot be seen
@@ -34,14 +35,7 @@ def curve(train: Pairs, val: Pairs, lines: Sequence[dict[str, Any]]) -> str:
     said = f"Loss on unseen text from {val[0][1]:.3f} to {val[-1][1]:.3f}" if val else "Training loss"
     best = min(val, key=lambda point: point[1], default=None)
     said += f", lowest at step {best[0]:,} with {best[1]:.3f}" if best else ""
-    return "".join(_picture(thinned(train), val, lines, best, said, size) for size in SIZES)
-
-
-def thinned(points: Pairs) -> Pairs:
-    """A curve with at most MOST_POINTS points: each the mean of as many neighbours."""
-    width = -(-len(points) // MOST_POINTS) or 1
-    groups = [points[i : i + width] for i in range(0, len(points), width)]
-    return [(group[-1][0], sum(loss for _, loss in group) / len(group)) for group in groups]
+    return "".join(_picture(thinned(train, MOST_POINTS), val, lines, best, said, size) for size in SIZES)
 
 
 def _picture(
