@@ -265,13 +265,19 @@ class Case:
         return ("more minutes", self._say_minutes(), sure) if minutes >= text else ("more text", self._say_text(), sure)
 
     @property
+    def _drops(self) -> bool:
+        """Whether the training loss is that of a model with a part left out."""
+        model = self.config.model
+        return max(model.dropout, model.input_dropout, model.gram_dropout) > 0
+
+    @property
     def _gap_is_known(self) -> bool:
-        return self.own_gap is not None and not self.config.model.dropout
+        return self.own_gap is not None and not self._drops
 
     @property
     def _doubt(self) -> str:
         """What one run cannot tell."""
-        if self.config.model.dropout:
+        if self._drops:
             return "The training loss is measured with dropout, so more text may gain more than that."
         if self.own_gap is None and self.by_heart >= BY_HEART:
             return "How much of the gap is only that the held-out part is harder, this run cannot tell."
@@ -305,7 +311,9 @@ class Case:
 
     def _say_bigger(self) -> str:
         model = self.config.model
-        bigger = f"such as --n-embd {2 * model.n_embd}" if model.model == "gpt" else "the next rung of the ladder"
+        bigger = (
+            f"such as --n-embd {2 * model.n_embd}" if model.model in ("gpt", "swift") else "the next rung of the ladder"
+        )
         return (
             f"A bigger model would help most, {bigger}: the second half of the steps gained only {self.second_half:.3f}, "
             f"more text gains at most {self.by_heart:.2f}, and it has read {self._tokens_per_parameter:.1f} tokens for each "
