@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inkwright.app.cli.lines import judgement, title
+from inkwright.app.cli.lines import title
 from inkwright.run.folder import Run
 
 pytestmark = pytest.mark.long
@@ -93,23 +93,3 @@ def test_every_rung_is_trained_resumed_judged_and_written_with(
     assert ink("resume", "r", "--steps", 5).code == 0
     assert records(ink("eval", "r", "--json").out)[0]["loss"] > 0
     assert len(ink("sample", "r", "--prompt", "a", "--tokens", 40).out) > 40
-
-
-SCALE = [
-    {"name": name, "loss": loss, "bits_per_char": loss, "order": order}
-    for name, loss, order in [("uniform", 4.0, 0), ("bigram", 2.5, 2), ("ngram", 1.5, 7), ("gzip", 2.2, None)]
-]
-
-
-@pytest.mark.parametrize(
-    ("loss", "sentence"),
-    [
-        (1.4, "good: 0.100 below the 7-gram's 1.500"),
-        (1.5001, "just the 7-gram's 1.500, the lowest line"),
-        (1.6, "below the gzip's 2.200, but still 0.100 above the 7-gram's 1.500"),
-        (3.0, "below the uniform's 4.000"),
-        (5.0, "worse than guessing, which scores 4.000"),
-    ],
-)
-def test_a_loss_is_judged_in_a_sentence(loss: float, sentence: str) -> None:
-    assert judgement(loss, SCALE).startswith(sentence)

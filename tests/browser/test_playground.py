@@ -261,10 +261,11 @@ def test_a_run_that_is_still_training_is_followed(read: Callable[..., Reader], u
     before = seen.page.locator("#curve svg").get_attribute("aria-label")
     line = json.loads((unfinished / "metrics.jsonl").read_text().splitlines()[-1])
     with (unfinished / "metrics.jsonl").open("a") as file:
-        file.write(json.dumps(line | {"step": 7, "loss": 1.0, "val_loss": 0.5}) + "\n")
+        file.write(json.dumps(line | {"step": 7, "loss": 1.0, "val_loss": 0.5, "sample": HOSTILE}) + "\n")
     seen.page.wait_for_selector("#run-said:has-text('step 7 of')", timeout=10_000)
     assert seen.page.locator("#curve svg").get_attribute("aria-label") != before
     assert seen.page.locator("#points tr").last.text_content() == "70.5000"
+    assert seen.page.locator("#samples pre").all_text_contents() == [HOSTILE]
 
 
 def test_hostile_text_is_text_everywhere(read: Callable[..., Reader]) -> None:

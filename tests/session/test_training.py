@@ -10,10 +10,11 @@ import torch
 
 import inkwright
 from inkwright import config as configs
-from inkwright import storage
+from inkwright import interrupt, storage
 from inkwright.errors import DamagedError, DivergedError, MachineError, ModelError, OccupiedError, SaveError, TextError
 from inkwright.run import checkpoint, lock
 from inkwright.run.folder import Run, checkpoint_folders
+from inkwright.session import training as sessions
 from inkwright.session.prepare import prepare
 from inkwright.session.resuming import reopen
 from inkwright.session.training import Training
@@ -416,3 +417,33 @@ def test_a_changed_text_to_validate_on_is_refused_and_one_that_is_gone_is_not_mi
     reopen(shutil.copytree(tmp_path / "run", tmp_path / "other"), {"steps": 3}, accept_new_data=True)[0].run.close()
     judge.unlink()
     reopen(tmp_path / "run", {})[0].run.close()
+
+
+def test_samples_are_in_the_record_and_change_no_bit_of_the_weights(book, tmp_path, monkeypatch):
+    monkeypatch.setattr(sessions, "SAMPLE_TOKENS", 30)
+    quiet = finish(begin(book, tmp_path / "a", sample_every=0))
+    assert same(quiet, finish(begin(book, tmp_path / "b", sample_every=7)))
+    kept = {line["step"]: line["sample"] for line in Run.open(tmp_path / "b").reports() if "sample" in line}
+    assert list(kept) == [7, 14, 21, 28, 35, 40] and len(set(kept.values())) == 6
+    assert kept[40] == inkwright.load(tmp_path / "b" / "checkpoints" / "step-00000040").generate(max_new_tokens=30)
+    assert not any("sample" in line for line in Run.open(tmp_path / "a").reports())
+
+
+@pytest.mark.parametrize("stop", [6, 7, 13, 20])
+def test_a_run_stopped_while_it_writes_a_sample_writes_that_sample_when_it_goes_on(book, tmp_path, monkeypatch, stop):
+    monkeypatch.setattr(sessions, "SAMPLE_TOKENS", 30)
+    settings = dict(sample_every=5, eval_every=10)
+    unbroken = finish(begin(book, tmp_path / "a", **settings))
+    left = begin(book, tmp_path / "b", **settings)
+    whole = left._written
+
+    def stopped() -> str:
+        if left.state.step >= stop:
+            raise interrupt.Interrupted
+        return whole()
+
+    monkeypatch.setattr(left, "_written", stopped)
+    steps = [progress.step for progress in left]
+    assert steps[-1] == -(-stop // 5) * 5 - 1
+    assert same(unbroken, finish(reopen(tmp_path / "b", {})[0]))
+    assert figures(tmp_path / "a") == figures(tmp_path / "b")

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from inkwright.config import RunConfig, TextConfig
-from inkwright.errors import DamagedError, ModelError, TextError
+from inkwright.errors import DamagedError, ModelError, TextError, quoted
 from inkwright.language_model import LanguageModel
-from inkwright.run.folder import Run
+from inkwright.run.folder import Run, not_a_model
 from inkwright.session.prepare import make_tokenizer, read_text, require_tokens
 from inkwright.text import corpus as corpora
 from inkwright.text import tokens
@@ -121,6 +121,21 @@ def run_of(folder: Path) -> Run | None:
         if (candidate / "run.json").is_file():
             return Run.open(candidate)
     return None
+
+
+def the_run_of(folder: Path) -> Run:
+    """The same, where there must be one.
+
+    Raises: ModelError   there is no run around this model
+    """
+    run = run_of(folder)
+    if run is None:
+        if not folder.is_dir() or not (folder / "config.json").is_file():
+            raise not_a_model(folder)
+        raise ModelError(
+            f"{quoted(folder)} is a model without its run: what it was trained on is not known", "give a run"
+        )
+    return run
 
 
 def _strangeness(lm: LanguageModel, folder: Path, corpus: Corpus) -> list[Note]:

@@ -19,7 +19,7 @@ from inkwright.run import checkpoint
 from inkwright.run.card import card
 from inkwright.run.checkpoint import Checkpoint
 from inkwright.run.folder import Run
-from inkwright.session.minutes import deadline_of, replanned
+from inkwright.session.minutes import SAMPLE_TOKENS, deadline_of, replanned
 from inkwright.text import tokens
 from inkwright.text.windows import Windows
 from inkwright.train import device, recipe
@@ -47,6 +47,8 @@ class Progress:
     """Training loss of the last batch, nats per token."""
     val: dict[str, float] | None
     """Exact validation loss where this step was evaluated: val_loss, val_loss_stderr, bits_per_char, bits_per_byte."""
+    sample: str | None
+    """What the model wrote after this step, where it was asked to; the same seed each time."""
     learning_rate: float
     tokens_per_second: float
     """Training speed since this process began with the run; evaluations and saves do not count."""
@@ -102,6 +104,7 @@ class Training:
         self.state = TrainState(model, optimizers, forward, state["step"], guard, scale)
         self.report = StepReport(**state["report"]) if state.get("report") else None
         self.val: dict[str, float] | None = state.get("val")
+        self.sample: str | None = state.get("sample")
         same_text = saved.model_folder.facts is not None and saved.model_folder.facts["tokens"] == self.fingerprint
         self.best: dict[str, float] | None = state.get("best") if same_text else None  # judged on another text
         self.without_best: int = state.get("without_best", 0) if same_text else 0
@@ -141,7 +144,8 @@ class Training:
             steps = self._steps()
             while True:
                 try:
-                    if self.report is not None and (self._evaluation_is_due() or self.saved_step != self.state.step):
+                    due = self._evaluation_is_due() or self._sample_is_due() or self.saved_step != self.state.step
+                    if self.report is not None and due:
                         now = self._look_around(self.report)
                         began = time.monotonic()
                         yield now
@@ -186,7 +190,8 @@ class Training:
     def _took_a_step(self, steps: Iterator[StepReport]) -> bool:
         """Whether the memory sufficed for it; where it did not, smaller micro-batches may help."""
         try:
-            self.report, self.val = next(steps), None
+            self.report = next(steps)
+            self.val = self.sample = None
             return True
         except (MemoryError, RuntimeError) as error:
             if not device.is_out_of_memory(error) or self._windows_at_once == 1:
@@ -246,11 +251,13 @@ class Training:
         self.run.forget_after(self.state.step)
 
     def _look_around(self, report: StepReport) -> Progress:
-        """What is due after a step: an evaluation, a line in the record, a save."""
+        """What is due after a step: a sample, an evaluation, a line in the record, a save."""
+        if self._sample_is_due():
+            self.sample = self._written()
         if self._evaluation_is_due():
             self._evaluate()
         step, config = self.state.step, self.config.train
-        if self.val is not None or step % config.report_every == 0:
+        if self.val is not None or self.sample is not None or step % config.report_every == 0:
             self._write_down(report)
         saved = None
         new_best = self.best is not None and self.best["step"] == step
@@ -259,7 +266,8 @@ class Training:
         warnings, self.warnings = tuple(self.warnings), []
         speed = self._trained_tokens / self._trained_seconds if self._trained_seconds else 0.0
         lr, steps = report.learning_rate, config.steps
-        return Progress(step, steps, report.loss, self.val, lr, speed, self.seconds, saved, warnings, self.lm)
+        timing = (lr, speed, self.seconds)
+        return Progress(step, steps, report.loss, self.val, self.sample, *timing, saved, warnings, self.lm)
 
     def advice(self) -> str | None:
         """What would help, where the last steps made it no better; None where nothing is to be said."""
@@ -271,7 +279,7 @@ class Training:
     # ------------------------------------------------------------ the minutes
 
     def _let_go(self, seconds: float) -> None:
-        """Whoever watches kept the training waiting."""
+        """Whoever watches, or a sample, kept the training waiting."""
         if self.deadline:
             self.deadline.outside_seconds += seconds
 
@@ -291,6 +299,24 @@ class Training:
 
     def _evaluation_is_due(self) -> bool:
         return self.val is None and evaluation_is_due(self.state.step, self.config.train)
+
+    def _sample_is_due(self) -> bool:
+        step, config = self.state.step, self.config.train
+        return (
+            self.sample is None
+            and bool(config.sample_every)
+            and (step % config.sample_every == 0 or step >= config.steps)
+        )
+
+    def _written(self) -> str:
+        """What the model writes now; a stop leaves it unwritten, to be written when the run goes on."""
+        began = time.monotonic()
+        pieces: list[str] = []
+        for piece in self.lm.stream(max_new_tokens=SAMPLE_TOKENS):
+            interrupt.check()
+            pieces.append(piece)
+        self._let_go(time.monotonic() - began)
+        return "".join(pieces)
 
     def _evaluate(self) -> None:
         began = time.monotonic()
@@ -322,9 +348,10 @@ class Training:
             "grad_norm": report.grad_norm,
             "learning_rate": report.learning_rate,
         }
+        found = (self.val or {}) | ({} if self.sample is None else {"sample": self.sample})
         timing = {"seconds": round(self.seconds, 3), "tokens": report.step * report.tokens}
         try:
-            self.run.report(line | (self.val or {}) | timing)
+            self.run.report(line | found | timing)
         except SaveError as error:
             self.warnings.append(f"step {report.step:,} is missing in metrics.jsonl ({error.message})")
 
@@ -367,6 +394,7 @@ class Training:
             "step": self.state.step,
             "report": vars(self.report) if self.report else None,
             "val": self.val,
+            "sample": self.sample,
             "best": self.best,
             "without_best": self.without_best,
             "skipped": self.state.guard.skipped,

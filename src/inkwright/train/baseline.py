@@ -7,7 +7,7 @@ A line is a record: `name` (uniform, unigram, bigram, ngram, gzip, xz), `loss` (
 import lzma
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -70,6 +70,11 @@ def _counted(
         ("bigram", nats[2], 2),
         ("ngram", nats[order], order),
     ]
+
+
+def title(line: Mapping[str, Any]) -> str:
+    """What people call a line: `7-gram`."""
+    return f"{line['order']}-gram" if line["name"] == "ngram" else line["name"]
 
 
 def ngram_nats(

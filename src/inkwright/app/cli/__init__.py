@@ -34,6 +34,8 @@ VERBS = {
     "sample": "Let a model write.",
     "eval": "Measure how well a model knows a text: exactly, every token once.",
     "compare": "Say which of two models knows a text better, and whether the difference is real.",
+    "report": "Write one page about a run: what its loss means, how it learned, what it writes.",
+    "novelty": "Say how much of what a model writes is copied from its training text.",
     "info": "Say what a run, a checkpoint or a model folder is.",
     "runs": "List the runs in a folder: what each has reached, and what it takes on the disk.",
     "baseline": "Say what a loss on a text means: what guessing, counting and packing need for it.",

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from inkwright.errors import InkwrightError
 
+WIDTH = 80  # columns
 STDIN = "<stdin>"
 """What a lone - becomes before parsing, where it would be taken for a flag."""
 
@@ -41,6 +42,11 @@ class Output:
     def row(self, label: str, text: str) -> None:
         """A line with a label in front: `model      modern GPT, ...`."""
         self.say(f"{label:<10} {text}")
+
+    def paragraph(self, label: str, text: str) -> None:
+        """Sentences with a label in front, broken into lines of at most 80 columns."""
+        for i, line in enumerate(textwrap.wrap(safe(text), WIDTH - 11, break_on_hyphens=False)):
+            self.row("" if i else label, line)
 
     def note(self, message: str, hint: str | None = None) -> None:
         """Something a person should know; it goes to stderr."""

@@ -39,9 +39,10 @@ def eval(
     out = Output(json)
     config = build(TextConfig, {"encoding": encoding, "normalize": normalize})
 
-    from inkwright.app.cli.lines import judgement, rows
+    from inkwright.app.cli.lines import rows
     from inkwright.app.cli.loading import load
     from inkwright.session.judging import held_out, judge, passage, scale
+    from inkwright.session.verdict import against
 
     lm = load(run, out, strict)
     sources = [("-" if text == STDIN else text) for text in texts]
@@ -63,5 +64,5 @@ def eval(
         out.row("text", f"{found['tokens']:,} tokens, {found['characters']:,} characters, each scored once")
         if lines:
             rows(lines, out)
-            out.row("", judgement(found["loss"], lines))
+            out.paragraph("", against(found["loss"], lines).sentence)
     return 0

@@ -22,6 +22,7 @@ def info(run: Path, /, *, json: bool = False) -> int:
     from inkwright.run.card import describe, figures
     from inkwright.run.folder import best_checkpoint, checkpoint_folders, step_of
     from inkwright.session.judging import run_of
+    from inkwright.session.verdict import Finding, of_run
 
     lm = load(run, out)
     facts: dict[str, Any] = {
@@ -34,6 +35,7 @@ def info(run: Path, /, *, json: bool = False) -> int:
     rows = [("model", describe(lm.model.config)), ("", f"{lm.model.parameter_count:,} parameters")]
     rows.append(("tokens", f"{lm.tokenizer.kind}, {lm.tokenizer.vocab_size:,} different"))
     opened = run_of(run)
+    findings: list[Finding] = []
     if opened is not None:
         steps = [step_of(path) for path in checkpoint_folders(opened.folder)]
         path, best = best_checkpoint(opened.folder)
@@ -55,8 +57,12 @@ def info(run: Path, /, *, json: bool = False) -> int:
         rows.append(("kept", "steps " + ", ".join(f"{step:,}" for step in steps)))
         made_with = f"inkwright {opened.record['version']}, torch {opened.record['conditions']['torch']}"
         rows.append(("begun", f"{opened.record['begun']} with {made_with}"))
+        findings = of_run(opened)
+        facts["findings"] = [vars(finding) for finding in findings]
     out.record(**facts)
     if not json:
         for label, text in rows:
             out.row(label, text)
+        for i, finding in enumerate(findings):
+            out.paragraph("" if i else "verdict", finding.sentence)
     return 0

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from inkwright.app.cli.console import Output
+from inkwright.train.baseline import title
 
 MEANINGS = {
     "uniform": "each token of this text as likely as any other",
@@ -13,11 +14,6 @@ MEANINGS = {
     "gzip": "what packing needs",
     "xz": "the same, packed harder",
 }
-
-
-def title(line: dict[str, Any]) -> str:
-    """What people call a line: `7-gram`."""
-    return f"{line['order']}-gram" if line["name"] == "ngram" else line["name"]
 
 
 def table(lines: Sequence[dict[str, Any]], out: Output) -> None:
@@ -35,18 +31,3 @@ def rows(lines: Sequence[dict[str, Any]], out: Output) -> None:
     for label, counted in (("scale", True), ("", False)):
         part = [line for line in lines if (line["order"] is not None) == counted]
         out.row(label, ", ".join(f"{title(line)} {line['loss']:.3f}" for line in part))
-
-
-def judgement(loss: float, lines: Sequence[dict[str, Any]]) -> str:
-    """Where a loss stands on the scale, in a sentence."""
-    best = min(lines, key=lambda line: line["loss"])
-    least = f"the {title(best)}'s {best['loss']:.3f}"
-    if abs(loss - best["loss"]) < 0.0005:  # a count model beside itself
-        return f"just {least}, the lowest line of the scale"
-    if loss < best["loss"]:
-        return f"good: {best['loss'] - loss:.3f} below {least}, the lowest line of the scale"
-    above = [line for line in lines if line["loss"] > loss]
-    if not above:
-        return f"worse than guessing, which scores {lines[0]['loss']:.3f}"
-    nearest = min(above, key=lambda line: line["loss"])
-    return f"below the {title(nearest)}'s {nearest['loss']:.3f}, but still {loss - best['loss']:.3f} above {least}"

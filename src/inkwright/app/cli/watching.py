@@ -10,11 +10,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from inkwright import interrupt
 from inkwright.app.cli.console import Output, duration
-from inkwright.app.cli.lines import judgement, rows
+from inkwright.app.cli.lines import rows
 from inkwright.language_model import LanguageModel
 from inkwright.run.card import describe, figures
 from inkwright.run.folder import best_checkpoint
 from inkwright.session import training as sessions
+from inkwright.session import verdict
 from inkwright.session.minutes import SAMPLE_TOKENS
 from inkwright.session.training import Training
 from inkwright.storage import megabytes
@@ -131,14 +132,14 @@ class Bar:
             )
         figures = f"train {now.loss:.3f} val {self.val} {now.tokens_per_second:,.0f} tok/s"
         self.bar.update(self.task, completed=now.step, total=now.steps, figures=figures)
-        every = self.training.config.train.sample_every
-        if self.lines and every and now.step % every == 0 and now.step < now.steps:
-            self.out.say(indented(written(now.lm)))
+        if self.lines and now.sample is not None and now.step < now.steps:
+            self.out.say(indented(now.sample))
 
 
 def _conclude(training: Training, out: Output, stopped: int) -> None:
     run, step = training.run, training.state.step
     path, facts = best_checkpoint(run.folder)
+    findings = verdict.of_run(run)
     out.record(
         event="stopped" if stopped else "done",
         run=str(run.folder),
@@ -149,6 +150,7 @@ def _conclude(training: Training, out: Output, stopped: int) -> None:
         **{name: facts.get(name) for name in ("val_loss", "val_loss_stderr", "bits_per_char", "bits_per_byte")},
         parameters=training.state.model.parameter_count,
         baseline=run.record.get("baseline", []),
+        findings=[vars(finding) for finding in findings],
         seconds=round(training.seconds, 3),
     )
     if stopped:
@@ -160,13 +162,13 @@ def _conclude(training: Training, out: Output, stopped: int) -> None:
     out.row("done", f"step {step:,}{planned} after {duration(training.seconds)}{why}")
     if facts.get("val_loss") is not None:
         out.row("best", f"step {facts['step']:,}: {figures(facts)}")
-        if run.record.get("baseline"):
-            out.row("", judgement(facts["val_loss"], run.record["baseline"]))
+    for i, finding in enumerate(findings):
+        out.paragraph("" if i else "verdict", finding.sentence)
     if advice := training.advice():
         out.row("advice", advice)
     out.row("saved", str(path))
     out.say()
-    out.say(indented(written(training.lm)))
+    out.say(indented(training.sample or written(training.lm)))
     out.say()
     out.row("next", f'inkwright sample {run.folder} --prompt "..."')
 

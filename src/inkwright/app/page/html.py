@@ -30,6 +30,12 @@ pre { background: var(--paper); border: 1px solid var(--rule); border-radius: 6p
   white-space: pre-wrap; overflow-wrap: anywhere; font: 13px/1.45 ui-monospace, Menlo, Consolas, monospace; }
 .advice dd { text-align: left; }
 summary { cursor: pointer; color: var(--faint); }
+mark { color: inherit; background: color-mix(in srgb, var(--worse) 26%, transparent); border-radius: 2px; }
+u { text-decoration: underline 2px var(--mark); text-underline-offset: 3px; }
+dd { overflow-wrap: anywhere; } .whole { white-space: nowrap; } figcaption { max-width: 46rem; margin-top: .5rem; }
+.curve text { paint-order: stroke; stroke: var(--paper); stroke-width: 4px; stroke-linejoin: round; }
+.answers { grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); } .card p { margin: .5rem 0 0; }
+svg.narrow { display: none; } @media (max-width: 44rem) { svg.broad { display: none; } svg.narrow { display: block; } }
 """
 
 

@@ -14,6 +14,7 @@ from inkwright.errors import InkwrightError, quoted
 from inkwright.run.card import describe as described
 from inkwright.run.folder import Run, checkpoint_folders, step_of
 from inkwright.sample.generate import half, next_logits
+from inkwright.session.history import is_finite, losses, samples, thinned
 from inkwright.session.judging import run_of
 
 KINDS = {
@@ -23,6 +24,7 @@ KINDS = {
     ".svg": "image/svg+xml",
 }
 POINTS = 400  # of a curve, at most
+SAMPLES = 12  # of those written on the way: the last ones
 SHOWN = 2000  # likeliest tokens of a distribution, at most
 
 
@@ -70,9 +72,7 @@ def progress(served: Served) -> dict[str, Any]:
 
 def _progress(run: Run) -> dict[str, Any]:
     reports = run.reports()
-    train = [(line["step"], line["loss"]) for line in reports if _finite(line.get("loss"))]
-    val = [(line["step"], line["val_loss"]) for line in reports if _finite(line.get("val_loss"))]
-    val = [point for i, point in enumerate(val) if i == 0 or point[1] != val[i - 1][1]]  # each stands until the next
+    train, val = losses(reports), losses(reports, "val_loss")
     last = reports[-1] if reports else {}
     saved = [step_of(path) for path in checkpoint_folders(run.folder)]
     return {
@@ -82,21 +82,11 @@ def _progress(run: Run) -> dict[str, Any]:
         "steps": run.config.train.steps,
         "seconds": last.get("seconds"),
         "saved": saved,
-        "train": thinned(train),
+        "train": thinned(train, POINTS),
         "val": val[-POINTS:],
-        "baseline": [line for line in run.record.get("baseline", []) if _finite(line.get("loss"))],
+        "samples": [sample._asdict() for sample in samples(reports)[-SAMPLES:]],
+        "baseline": [line for line in run.record.get("baseline", []) if is_finite(line.get("loss"))],
     }
-
-
-def thinned(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-    """A curve with at most POINTS points: each the mean of as many neighbours."""
-    width = -(-len(points) // POINTS) or 1
-    groups = [points[i : i + width] for i in range(0, len(points), width)]
-    return [(group[-1][0], sum(loss for _, loss in group) / len(group)) for group in groups]
-
-
-def _finite(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def distribution(served: Served, ids: Sequence[int], written: int) -> dict[str, Any]:

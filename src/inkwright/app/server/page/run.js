@@ -40,6 +40,9 @@ async function showRun(name) {
   if ($("run-shown").hidden) return SECONDS.training;
   $("curve").replaceChildren(curve(found, said, $("curve").clientWidth));
   $("points").replaceChildren(...found.val.map(([step, loss]) => row(step.toLocaleString("en"), loss.toFixed(4))));
+  $("on-the-way").hidden = found.samples.length === 0;
+  $("samples").replaceChildren(...found.samples.flatMap(({ step, text }) =>
+    [make("p", { class: "faint" }, `Step ${step.toLocaleString("en")}`), make("pre", {}, text)]));
   const names = { uniform: "uniform guessing", unigram: "unigram counts", bigram: "bigram counts", gzip: "gzip", xz: "xz" };
   $("scale").replaceChildren(...found.baseline.map((line) =>
     row(names[line.name] ?? `${line.order}-gram counts`, line.loss.toFixed(3), line.bits_per_char.toFixed(3))));
