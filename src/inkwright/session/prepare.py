@@ -90,11 +90,13 @@ def prepare(
             model.inherit(origin.model)
         if scarce := checkpoint.room_for(run.folder, model.parameter_count):
             notes.append(Note(scarce))
+        memory_before, _ = device.process_memory()  # what is measured next takes memory that training takes again
         machine = device.decide(config.machine, model, train_config)
         pace = measure(model, text.train, train_config, machine)
         train_config = planned(train_config, given, model, pace, text, time.monotonic() - began)
         config = RunConfig(text=text_config, model=model_config, train=train_config, machine=machine)
         _first_checkpoint(run, config, model, tokenizer, text)
+        memory = memory_at_first, memory_before
         record = {
             "version": __version__,
             "texts": [absolute(source) for source in texts],
@@ -106,7 +108,7 @@ def prepare(
             "baseline": scale,
             "parameters": model.parameter_count,
             "pace": vars(pace),
-            "forecast": vars(expected(config, model, pace, text, scale, time.monotonic() - began, memory_at_first)),
+            "forecast": vars(expected(config, model, pace, text, scale, time.monotonic() - began, memory)),
             "preparation_seconds": round(time.monotonic() - began, 3),
         }
         run.begin(record, config)
@@ -258,16 +260,20 @@ def expected(
     text: tokens.Tokens,
     scale: Sequence[Line],
     spent_seconds: float,
-    memory_at_first: int,
+    memory: tuple[int, int],
 ) -> Forecast:
-    """What the run will take and reach, as far as it can be known before the first step."""
-    now, most = device.process_memory()
-    memory = max(most, now + forecast.memory_of(config.model, config.train, model.parameter_count)) - memory_at_first
+    """What the run will take and reach, as far as it can be known before the first step.
+
+    `memory` is what the process had before it read the text, and what it had before anything was measured: bytes.
+    """
+    first, before = memory
+    training = before + forecast.memory_of(config.model, config.train, model.parameter_count)
+    memory_bytes = max(device.process_memory()[1], training) - first + forecast.OWN_BYTES
     seen = config.train.steps * config.train.batch_size * config.model.block_size
     low, high = forecast.losses_of(config.model.model, scale, seen)
     return Forecast(
         seconds=round(forecast.seconds_of(config.train, pace, len(text.val), spent_seconds), 1),
-        memory_bytes=memory,
+        memory_bytes=memory_bytes,
         disk_bytes=forecast.disk_of(config.model, model.parameter_count, len(text.train) + len(text.val)),
         loss_low=low,
         loss_high=high,

@@ -13,6 +13,8 @@ CHECKPOINTS = 3  # kept at most: two and the best
 BYTES_SAVED = 12  # for each parameter: a weight and two moments
 BYTES_SAVING = 24  # while a checkpoint is made: its files as bytes, and the copies they are made of
 EVALUATED_WINDOWS = 64
+CHANNEL_BYTES = 64  # for each channel of an evaluated token: what one block has at a time
+OWN_BYTES = 30_000_000  # Inkwright's own modules, and those that they need besides PyTorch
 LOGIT_BYTES = 12  # for each logit of an evaluation: as computed, in float32, and its softmax
 BYTES_OF_ROWS = 4  # for each parameter in a table of grams: its optimizer keeps one number for a whole row
 BYTES_SAVING_A_ROW = 8
@@ -53,7 +55,8 @@ def memory_of(config: ModelConfig, train: TrainConfig, parameters: int) -> int:
     if config.model == "counts":
         return 0
     step = device.activation_bytes(config, train)
-    evaluation = EVALUATED_WINDOWS * config.block_size * config.vocab_size * LOGIT_BYTES
+    each = config.vocab_size * LOGIT_BYTES + config.n_embd * CHANNEL_BYTES
+    evaluation = EVALUATED_WINDOWS * config.block_size * each
     learned, rows = _learned_and_rows(config, parameters)
     saving = learned * BYTES_SAVING + rows * BYTES_SAVING_A_ROW
     return learned * device.BYTES_PER_PARAMETER + rows * BYTES_OF_ROWS + max(step, evaluation, saving)
