@@ -33,9 +33,8 @@ def test_a_run_that_ends_before_its_plan_says_why_and_what_would_help(here, ink,
     asked = [*tiny, "--optimizer", "adamw", "--learning-rate", 0.03, "--eval-every", 10, "--patience", 3]
     said = ink("train", "few.txt", "--run", "r", *asked, "--steps", 2000)
     done = next(line for line in said.out.splitlines() if line.startswith("done"))
-    advice = next(line for line in said.out.splitlines() if line.startswith("advice"))
     assert " of 2,000 after " in done and done.endswith(": no better for 3 evaluations")
-    assert advice.endswith(" epochs: more text, --dropout 0.1 or --n-embd 8") and len(advice) <= 80
+    assert "More text would help most" in " ".join(said.out.split()) and "--dropout 0.1" in said.out
 
 
 @pytest.mark.slow

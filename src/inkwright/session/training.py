@@ -22,7 +22,7 @@ from inkwright.run.folder import Run
 from inkwright.session.minutes import SAMPLE_TOKENS, deadline_of, replanned
 from inkwright.text import tokens
 from inkwright.text.windows import Windows
-from inkwright.train import device, recipe
+from inkwright.train import device
 from inkwright.train.guard import Guard
 from inkwright.train.loop import StepReport, TrainState, count, train
 from inkwright.train.loss import evaluate
@@ -268,13 +268,6 @@ class Training:
         lr, steps = report.learning_rate, config.steps
         timing = (lr, speed, self.seconds)
         return Progress(step, steps, report.loss, self.val, self.sample, *timing, saved, warnings, self.lm)
-
-    def advice(self) -> str | None:
-        """What would help, where the last steps made it no better; None where nothing is to be said."""
-        if self.best is None:
-            return None
-        train_tokens, best_step = len(self.text.train), int(self.best["step"])
-        return recipe.advice(self.config.model, self.config.train, train_tokens, best_step, self.state.step)
 
     # ------------------------------------------------------------ the minutes
 

@@ -303,7 +303,8 @@ class Case:
             f"it had read this one {self.epochs(self.best.step):.1f} times by then, and " if self.text_tokens else ""
         )
         if self.overfits:
-            rest = f"more steps only made it worse. Without more text: --dropout 0.2, or --steps {self.best.step}."
+            dropout = min(0.5, self.config.model.dropout + 0.1)
+            rest = f"more steps only made it worse. Without more text: --dropout {dropout:.1f}, or --steps {self.best.step}."
         else:
             rest = f"twice the steps gain at most {self.second_half:.3f}. {self._doubt}"
         step = f"step {self.best.step:,}"

@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from inkwright.config import ModelConfig, TrainConfig
-
 
 @dataclass(frozen=True)
 class Size:
@@ -100,14 +98,3 @@ def rhythm(steps: int, step_seconds: float, look_seconds: float) -> dict[str, in
 def heads(n_embd: int, wanted: int) -> int:
     """How many heads, at most those wanted, so wide a model can have: each an even number of channels."""
     return next((n for n in range(min(wanted, n_embd), 1, -1) if n_embd % (2 * n) == 0), 1)
-
-
-def advice(config: ModelConfig, train: TrainConfig, train_tokens: int, best_step: int, step: int) -> str | None:
-    """What would help a run that got worse after its best step; None where there is nothing to say."""
-    if not 0 < best_step < step or step - best_step < train.eval_every:
-        return None
-    per_step = train.batch_size * config.block_size
-    epochs = best_step * per_step / train_tokens
-    more = f"--dropout {min(0.5, config.dropout + 0.1):.1f}"
-    smaller = f"--n-layer {config.n_layer // 2}" if config.n_layer > 1 else f"--n-embd {config.n_embd // 2}"
-    return f"no better after {epochs:,.1f} epochs: more text, {more} or {smaller}"

@@ -164,8 +164,6 @@ def _conclude(training: Training, out: Output, stopped: int) -> None:
         out.row("best", f"step {facts['step']:,}: {figures(facts)}")
     for i, finding in enumerate(findings):
         out.paragraph("" if i else "verdict", finding.sentence)
-    if advice := training.advice():
-        out.row("advice", advice)
     out.row("saved", str(path))
     out.say()
     out.say(indented(training.sample or written(training.lm)))

@@ -217,6 +217,8 @@ def _facts(run: Run, points: Sequence[Point]) -> Iterator[str]:
         told = ", ".join(f"{name} {value}" for name, value in change.items() if name != "step")
         yield element("p", safe(f"Changed after step {change['step']:,}: {told}"), class_="faint")
     yield f"<h2>The same run again</h2>{element('pre', safe(again(record)))}"
+    if len(config.train.plan) > 1:
+        yield "<p>Its steps were planned anew on the way, so the command comes close to it only.</p>"
 
 
 def _held_out(config: RunConfig) -> str:
