@@ -232,11 +232,6 @@ class SampleConfig(Record):
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "laptop": {},  # the defaults above
-    "sprint": dict(
-        alphabet="bare", model="swift", n_layer=1, n_head=2, n_embd=64, block_size=64, steps=40, batch_size=32, order="epoch",
-        learning_rate=0.0133, warmup_steps=2, weight_decay=0.0, beta2=0.95, grad_clip=0.0, eval_every=40, checkpoint_every=40,
-        report_every=10, sample_every=0,
-    ),
     "nanogpt-cpu": dict(
         alphabet="bare", shape="classic", activation="gelu", n_layer=4, n_head=4, n_embd=128, block_size=64, dropout=0.0,
         steps=2000, batch_size=12, optimizer="adamw", learning_rate=1e-3, min_learning_rate=1e-4, warmup_steps=100,
@@ -256,6 +251,11 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         alphabet="bare", shape="lecture", activation="relu", n_layer=6, n_head=6, n_embd=384, block_size=256, dropout=0.2,
         steps=5000, batch_size=64, optimizer="adamw", learning_rate=3e-4, min_learning_rate=3e-4, warmup_steps=0,
         schedule="constant", weight_decay=0.01, beta2=0.999, grad_clip=0.0, eval_every=500, checkpoint_every=500,
+    ),
+    "sprint": dict(
+        alphabet="bare", model="swift", n_layer=1, n_head=2, n_embd=64, block_size=64, steps=40, batch_size=32, order="epoch",
+        learning_rate=0.0133, warmup_steps=2, weight_decay=0.0, beta2=0.95, grad_clip=0.0, eval_every=40, checkpoint_every=40,
+        report_every=10, sample_every=0,
     ),
 }  # fmt: skip
 """Settings by name. nanogpt-*: nanoGPT's two Shakespeare recipes (train.py, config/train_shakespeare_char.py and the

@@ -11,10 +11,12 @@ MEGABYTE = 1_000_000
 
 def chosen(train_tokens: int, seconds: float, rate: float = 20_000) -> dict[str, float]:
     """For a machine that trains the smallest size at `rate` tokens a second, the others by what they cost."""
-    sizes = recipe.SIZES["swift"]
-    cost = [50_000 + size.n_layer * size.n_embd**2 for size in sizes]
-    rates = {size: rate * cost[0] / c for size, c in zip(sizes, cost, strict=True)}
-    return recipe.choose("swift", train_tokens, 322, seconds, rates.__getitem__)
+
+    def tokens_per_second(size: recipe.Size) -> float:
+        work = 50_000 + size.n_layer * size.n_embd**2
+        return rate * 54_096 / work * size.batch_size / (size.batch_size + 2)
+
+    return recipe.choose("swift", train_tokens, 322, seconds, tokens_per_second)
 
 
 def width(settings: dict[str, float]) -> float:
@@ -26,13 +28,19 @@ def test_more_time_a_faster_machine_and_more_text_never_choose_a_smaller_model()
     assert times == sorted(times) and times[0] < times[-1]
     rates = [width(chosen(MEGABYTE, 60, rate)) for rate in (1e3, 1e5, 1e7)]
     assert rates == sorted(rates) and rates[0] < rates[-1]
-    texts = [width(chosen(tokens, 36_000)) for tokens in (20_000, 200_000, MEGABYTE, 100 * MEGABYTE)]
+    texts = [width(chosen(tokens, 36_000)) for tokens in (20_000, 200_000, MEGABYTE)]
     assert texts == sorted(texts) and texts[0] < texts[-1]
 
 
 def test_the_more_often_a_text_is_read_the_more_is_dropped() -> None:
-    dropped = [chosen(MEGABYTE, seconds)["dropout"] for seconds in (10, 600, 36_000)]
+    dropped = [chosen(MEGABYTE, seconds)["dropout"] for seconds in (10, 600, 360_000)]
     assert dropped == sorted(dropped) and dropped[0] == 0 and dropped[-1] >= 0.2
+
+
+def test_time_that_no_larger_model_can_use_goes_into_smaller_batches() -> None:
+    short, long = chosen(MEGABYTE, 1200), chosen(MEGABYTE, 2000)
+    assert width(short) == width(long)
+    assert short["batch_size"] > long["batch_size"] and short["learning_rate"] > long["learning_rate"]
 
 
 def test_only_sizes_that_come_into_question_are_timed() -> None:

@@ -1,7 +1,8 @@
 """Which model, and which way to train it, for so much text and so much time. Pure: measures nothing, knows no files."""
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -27,8 +28,9 @@ SIZES: Mapping[str, tuple[Size, ...]] = {
         Size(    3,    4,  128,    128,   16,  9e-3,   4e5),
         Size(    3,    2,  128,    256,    8,  9e-3,   8e5),
         Size(    4,    3,  192,    256,    8,  9e-3,   2e6),
-        Size(    6,    4,  256,    256,   16,  7e-3,   2e7),
-        Size(    8,    6,  384,    256,   32,  5e-3,   2e8),
+        Size(    6,    4,  256,    256,    8,  8e-3,   1e7),
+        Size(    6,    6,  384,    256,    8, 75e-4,   5e7),
+        Size(    8,    8,  512,    512,   32,  5e-3,   5e8),
     ),
     "gpt": (
         Size(    2,    4,  128,     64,   32,  8e-3,     0),
@@ -48,6 +50,10 @@ WAYS: Mapping[str, Mapping[str, Any]] = {
 
 SHAPE = ("n_layer", "n_head", "n_embd", "block_size", "batch_size", "learning_rate")
 
+ENOUGH_EPOCHS = {"swift": 1.1, "gpt": math.inf}
+"""Readings of a text after which a larger model, or steps of smaller batches, gain more than another reading."""
+SPARE = 1.2  # so much more may be read before the batches are made smaller
+LEAST_BATCH = 2
 MOST_PARAMETERS = 12  # for each token of the text: more only learn it by heart
 DROPOUTS = ((25, 0.3), (8, 0.2), (3, 0.1), (0, 0.0))  # from so many epochs on
 INPUT_DROPOUT = 0.05  # the least, where the model has it
@@ -68,12 +74,16 @@ def choose(
     seen = tokens_per_second(chosen) * seconds
     for size in larger:
         parameters = 12 * size.n_layer * size.n_embd**2 + 2 * vocab_size * size.n_embd
-        if seen < size.least_tokens or parameters > MOST_PARAMETERS * train_tokens:
+        least = min(size.least_tokens, ENOUGH_EPOCHS[model] * train_tokens)
+        if seen < least or parameters > MOST_PARAMETERS * train_tokens:
             break
         would_see = tokens_per_second(size) * seconds
-        if would_see < size.least_tokens:
+        if would_see < least:
             break
         chosen, seen = size, would_see
+    while model == "swift" and seen > SPARE * ENOUGH_EPOCHS[model] * train_tokens and chosen.batch_size > LEAST_BATCH:
+        chosen = replace(chosen, batch_size=chosen.batch_size // 2, learning_rate=chosen.learning_rate / math.sqrt(2))
+        seen = tokens_per_second(chosen) * seconds
     dropout = next(dropout for least, dropout in DROPOUTS if seen / train_tokens >= least)
     found = {name: getattr(chosen, name) for name in SHAPE} | {"model": model, "dropout": dropout, **WAYS[model]}
     return found | ({"input_dropout": max(dropout, INPUT_DROPOUT)} if model == "swift" else {})
