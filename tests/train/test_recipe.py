@@ -2,7 +2,7 @@
 
 import pytest
 
-from inkwright.config import TrainConfig, change, resolve
+from inkwright.config import ModelConfig, TrainConfig, change, resolve
 from inkwright.train import forecast, recipe
 from inkwright.train.pace import Pace
 
@@ -97,4 +97,11 @@ def test_the_time_that_is_forecast_is_that_of_steps_evaluations_and_saves() -> N
     bare = forecast.seconds_of(train, pace, 0, 5.0)
     assert bare == pytest.approx(5 + 100, abs=4)
     assert forecast.seconds_of(train, pace, 100_000, 5.0) == pytest.approx(bare + 4)
-    assert forecast.seconds_of(change(train, minutes=2), pace, 100_000, 5.0) == 120
+    assert forecast.seconds_of(change(train, minutes=1), pace, 100_000, 5.0) == 60
+
+
+def test_a_swift_model_does_not_read_a_text_until_it_knows_it_by_heart() -> None:
+    train = TrainConfig(batch_size=4)
+    swift = ModelConfig(model="swift", block_size=250)
+    assert recipe.most_steps(swift, train, MEGABYTE) == round(1000 * recipe.MOST_EPOCHS)
+    assert recipe.most_steps(change(swift, model="gpt"), train, MEGABYTE) > 1e8

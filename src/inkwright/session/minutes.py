@@ -5,6 +5,7 @@ import time
 from inkwright.config import RunConfig
 from inkwright.language_model import LanguageModel
 from inkwright.run.folder import Run
+from inkwright.train import recipe
 from inkwright.train.forecast import SAVE_SECONDS
 from inkwright.train.plan import Deadline
 
@@ -13,7 +14,7 @@ TIMED_TOKENS = 8  # of them are written at the beginning, to know how long that 
 LEAVING_SECONDS = 0.4  # from the sample to the end of the process
 
 
-def deadline_of(run: Run, config: RunConfig, lm: LanguageModel, val_tokens: int) -> Deadline | None:
+def deadline_of(run: Run, config: RunConfig, lm: LanguageModel, train_tokens: int, val_tokens: int) -> Deadline | None:
     """When a run is to end, and what is known of its pace; None where it has no minutes."""
     if config.train.minutes is None or "pace" not in run.record:
         return None
@@ -26,6 +27,7 @@ def deadline_of(run: Run, config: RunConfig, lm: LanguageModel, val_tokens: int)
         evaluation_seconds=run.record["pace"]["token_seconds"] * val_tokens,
         save_seconds=SAVE_SECONDS,
         closing_seconds=sample_seconds + LEAVING_SECONDS,
+        most_steps=recipe.most_steps(config.model, config.train, train_tokens),
     )
 
 

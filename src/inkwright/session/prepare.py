@@ -94,6 +94,13 @@ def prepare(
         machine = device.decide(config.machine, model, train_config)
         pace = measure(model, text.train, train_config, machine)
         train_config = planned(train_config, given, model, pace, text, time.monotonic() - began)
+        if train_config.minutes and train_config.steps == recipe.most_steps(
+            model_config, train_config, len(text.train)
+        ):
+            told = f"this text needs less than {train_config.minutes:g} minutes"
+            notes.append(
+                Note(f"{told}: read more often, this model would know it by heart", "--portable uses them all")
+            )
         config = RunConfig(text=text_config, model=model_config, train=train_config, machine=machine)
         _first_checkpoint(run, config, model, tokenizer, text)
         memory = memory_at_first, memory_before
@@ -245,9 +252,11 @@ def planned(
         return train
     left = max(0.0, train.minutes * 60 - spent_seconds - CLOSING_SECONDS)
     look_seconds = pace.token_seconds * len(text.val) + SAVE_SECONDS
-    rhythm = recipe.rhythm(max(1, int(left / pace.step_seconds)), pace.step_seconds, look_seconds)
+    most = recipe.most_steps(model.config, train, len(text.train))
+    rhythm = recipe.rhythm(max(1, min(most, int(left / pace.step_seconds))), pace.step_seconds, look_seconds)
     rhythm |= {name: getattr(train, name) for name in rhythm if name in given}
     steps = plan.fitting_steps(0, left, pace.step_seconds, look_seconds, rhythm["eval_every"])
+    steps = min(most, steps)
     warmup = train.warmup_steps if "warmup_steps" in given else min(train.warmup_steps, steps // 10)
     first = Plan(step=0, steps=steps, seconds=0)
     return change(train, steps=steps, plan=(first,), warmup_steps=warmup, **rhythm)

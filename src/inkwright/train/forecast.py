@@ -42,12 +42,11 @@ class Forecast:
 
 def seconds_of(train: TrainConfig, pace: Pace, val_tokens: int, spent_seconds: float) -> float:
     """How long a training takes altogether when its preparation took `spent_seconds`."""
-    if train.minutes is not None:
-        return train.minutes * 60
     evaluations = -(-train.steps // train.eval_every)
     saves = -(-train.steps // train.checkpoint_every) + evaluations / 2  # about every second one is a new best
     looks = evaluations * val_tokens * pace.token_seconds + saves * SAVE_SECONDS
-    return spent_seconds + train.steps * pace.step_seconds + looks + CLOSING_SECONDS
+    seconds = spent_seconds + train.steps * pace.step_seconds + looks + CLOSING_SECONDS
+    return seconds if train.minutes is None else min(seconds, train.minutes * 60)
 
 
 def memory_of(config: ModelConfig, train: TrainConfig, parameters: int) -> int:

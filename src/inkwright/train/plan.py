@@ -65,6 +65,8 @@ class Deadline:
     """Of one checkpoint: the last one."""
     closing_seconds: float
     """What comes after the last save: a sample, and leaving."""
+    most_steps: int = MOST_STEPS
+    """However much time is left."""
     step_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT_STEPS))
     """Of the last steps of this sitting."""
     steps_here: int = 0
@@ -109,7 +111,9 @@ class Deadline:
 
     def _fitting(self, step: int, left_seconds: float, config: TrainConfig) -> int:
         look_seconds = self.evaluation_seconds + self.save_seconds
-        return fitting_steps(step, left_seconds, self._step_cost(), look_seconds, config.eval_every)
+        return min(
+            self.most_steps, fitting_steps(step, left_seconds, self._step_cost(), look_seconds, config.eval_every)
+        )
 
 
 def fitting_steps(step: int, left_seconds: float, step_seconds: float, look_seconds: float, every: int) -> int:

@@ -5,6 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from inkwright.config import ModelConfig, TrainConfig
+from inkwright.train.plan import MOST_STEPS
+
 
 @dataclass(frozen=True)
 class Size:
@@ -52,6 +55,8 @@ SHAPE = ("n_layer", "n_head", "n_embd", "block_size", "batch_size", "learning_ra
 
 ENOUGH_EPOCHS = {"swift": 1.1, "gpt": math.inf}
 """Readings of a text after which a larger model, or steps of smaller batches, gain more than another reading."""
+MOST_EPOCHS = 1.3
+"""Readings after which the table of a swift GPT begins to know the text by heart: docs/diary.md"""
 SPARE = 1.2  # so much more may be read before the batches are made smaller
 LEAST_BATCH = 2
 MOST_PARAMETERS = 12  # for each token of the text: more only learn it by heart
@@ -87,6 +92,13 @@ def choose(
     dropout = next(dropout for least, dropout in DROPOUTS if seen / train_tokens >= least)
     found = {name: getattr(chosen, name) for name in SHAPE} | {"model": model, "dropout": dropout, **WAYS[model]}
     return found | ({"input_dropout": max(dropout, INPUT_DROPOUT)} if model == "swift" else {})
+
+
+def most_steps(config: ModelConfig, train: TrainConfig, train_tokens: int) -> int:
+    """The steps after which another reading of the text would make the model worse, however many minutes are left."""
+    if config.model != "swift":
+        return MOST_STEPS
+    return max(1, math.ceil(MOST_EPOCHS * train_tokens / (train.batch_size * config.block_size)))
 
 
 def rhythm(steps: int, step_seconds: float, look_seconds: float) -> dict[str, int]:
