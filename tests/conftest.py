@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("GOMP_SPINCOUNT", "300")  # before torch: what the command line does too
 
 import random
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
@@ -17,6 +18,9 @@ from inkwright.config import ModelConfig, change
 from inkwright.model import MODELS, LogitModel, build
 from inkwright.model.counts import Counts
 
+signal.signal(
+    signal.SIGINT, signal.default_int_handler
+)  # a shell's background jobs ignore it, and so would their children
 torch.set_num_threads(1)  # pytest's workers share the cores
 settings.register_profile("inkwright", deadline=None)
 settings.load_profile("inkwright")

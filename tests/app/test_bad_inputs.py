@@ -741,8 +741,9 @@ PLACES: dict[str, tuple[Callable[[], str], str, str]] = {
 def test_what_is_no_model_is_told(here, ink, copied, name, verb):
     copied()
     make, message, hint = PLACES[name]
-    more = {"eval": ["book.txt"], "compare": [make(), "book.txt"]}
-    tell(ink(verb, "run" if verb == "compare" else make(), *more.get(verb, [])), 4, message, hint)
+    place = make()
+    words = {"eval": [place, "book.txt"], "compare": ["run", place, "book.txt"]}.get(verb, [place])
+    tell(ink(verb, *words), 4, message, hint)
 
 
 def test_what_is_no_run_cannot_be_resumed(here, ink, copied):

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.long
 PROGRESS = ["event", "step", "loss", "val_loss", "learning_rate", "tokens_per_second"]
 DONE = [
     *["event", "run", "checkpoint", "step", "best_step", "loss", "val_loss", "val_loss_stderr"],
-    *["bits_per_char", "bits_per_byte", "parameters", "baseline", "seconds"],
+    *["bits_per_char", "bits_per_byte", "parameters", "baseline", "findings", "seconds"],
 ]
 EVAL = [
     "loss",
@@ -201,7 +201,7 @@ def test_info_and_doctor_are_one_object_each(here, ink, finished):
     expected = {
         "folder", "model", "parameters", "tokenizer", "vocab_size", "run", "id", "begun", "version", "texts",
         "fingerprint", "step", "steps", "best_step", "val_loss", "bits_per_char", "checkpoint", "checkpoints", "seconds",
-        "config", "changes", "conditions",
+        "config", "changes", "conditions", "findings",
     }  # fmt: skip
     assert set(info) == expected and info["step"] == info["steps"] == 30 and 30 in info["checkpoints"]
     doctor = strict(ink("doctor", "book.txt", "--json").out)

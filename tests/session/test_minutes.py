@@ -119,8 +119,7 @@ def test_a_text_that_is_small_for_the_time_is_not_learned_by_heart(book, tmp_pat
     assert training.best is not None and training.best["step"] == training.state.step - 40
     _, best = best_checkpoint(tmp_path / "a")
     assert best["step"] == training.best["step"]
-    said = verdict.of_run(training.run)[-1]
-    assert said.numbers["advice"] == "more text" and "--dropout 0.1" in said.sentence
+    assert verdict.of_run(training.run)[-1].numbers["advice"] == "more text"
 
 
 def test_a_planned_run_has_patience(book, tmp_path):  # noqa: F811

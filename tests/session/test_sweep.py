@@ -91,8 +91,8 @@ def test_a_sweep_that_was_stopped_goes_on_and_ends_as_if_it_had_not_been(here: P
     assert one.result_of(first) is None
     again = plan_sweep(["book.txt"], here / "a", 0.05, 3, GIVEN)
     assert again.record == one.record
-    for each in (again, other):
-        assert [progress.step for progress in each.begin(next(each.points()))][-1] == 8
+    ends = [[progress.step for progress in each.begin(next(each.points()))][-1] for each in (again, other)]
+    assert ends[0] == ends[1] > 3
     resumed, unbroken = again.result_of(first), other.result_of(next(other.points()))
     assert resumed is not None and unbroken is not None and resumed.bits_per_char == unbroken.bits_per_char
 
