@@ -213,6 +213,8 @@ def sized(config: RunConfig, given: set[str], vocab_size: int, train_ids: np.nda
         return size.batch_size * shape["block_size"] / pace.step_seconds
 
     found = recipe.choose(model, len(train_ids), vocab_size, seconds, tokens_per_second)
+    if "block_size" in given:  # as many tokens in a step
+        found["batch_size"] = max(1, found["batch_size"] * found["block_size"] // config.model.block_size)
     if "n_embd" in given:
         found["n_head"] = recipe.heads(config.model.n_embd, found["n_head"])
     if "n_head" in given:
