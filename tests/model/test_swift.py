@@ -11,13 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inkwright.config import ModelConfig
+from inkwright.config import ModelConfig, TextConfig, TrainConfig
 from inkwright.errors import ModelError
 from inkwright.model import build
 from inkwright.model.attention import attend, short_attention
 from inkwright.model.swift import Swift, relu_squared, sum_of_rows
 from inkwright.run import model_folder
 from inkwright.text.tokenizer import Tokenizer
+from inkwright.text.windows import Windows
+from inkwright.train.loop import gradients
+from inkwright.train.row_adagrad import coalesced
 
 V, ORDER = 7, 4
 CONFIG = ModelConfig(model="swift", n_layer=1, n_head=2, n_embd=8, block_size=12, ngram_order=ORDER, vocab_size=V)
@@ -60,6 +63,19 @@ def test_the_gradient_of_a_table_is_that_of_adding_its_rows(swift: Swift) -> Non
     (sparse,) = torch.autograd.grad(sum_of_rows(table, rows), table, wanted)
     (dense,) = torch.autograd.grad(table[rows].sum(1), table, wanted)
     assert sparse.is_sparse and torch.allclose(sparse.to_dense(), dense, atol=1e-12)
+
+
+def test_a_batch_in_parts_has_the_gradient_of_the_whole(swift: Swift) -> None:
+    for weight in swift.parameters():
+        weight.data.normal_()
+    batch = Windows(TEXT, 12).random(0, 6, 1)
+    found = []
+    for size in (None, 2):
+        gradients(swift, batch, TrainConfig(batch_size=6, micro_batch_size=size), 0)
+        gradient = swift.gram_emb.weight.grad
+        assert gradient is not None
+        found.append(coalesced(gradient).to_dense())
+    assert torch.allclose(*found, atol=1e-5) and found[0].any()
 
 
 @pytest.mark.parametrize("what", ["attention", "relu"])
@@ -127,7 +143,5 @@ def test_grams_that_are_none_are_refused(tmp_path: Path, swift: Swift, name: str
         model_folder.read(tmp_path)
 
 
-def _text_config():
-    from inkwright.config import TextConfig
-
+def _text_config() -> TextConfig:
     return TextConfig(alphabet="bare")

@@ -60,11 +60,18 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+WAYS = {
+    "adamw": {"optimizer": "adamw"},
+    "muon": {"optimizer": "muon"},
+    "swift": {"model": "swift", "gram_dropout": 0.3, "input_dropout": 0.1, "order": "epoch"},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("stop", [1, 10, 17, 39])
-def test_a_run_stopped_anywhere_and_resumed_equals_the_unbroken_one_bit_for_bit(book, tmp_path, stop, optimizer):
-    unbroken = finish(begin(book, tmp_path / "a", optimizer=optimizer))
-    for progress in (left := iter(begin(book, tmp_path / "b", optimizer=optimizer))):
+def test_a_run_stopped_anywhere_and_resumed_equals_the_unbroken_one_bit_for_bit(book, tmp_path, stop, way):
+    unbroken = finish(begin(book, tmp_path / "a", **WAYS[way]))
+    for progress in (left := iter(begin(book, tmp_path / "b", **WAYS[way]))):
         if progress.step == stop:
             break
     left.close()
