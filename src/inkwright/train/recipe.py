@@ -64,6 +64,7 @@ DROPOUTS = ((25, 0.3), (8, 0.2), (3, 0.1), (0, 0.0))  # from so many epochs on
 INPUT_DROPOUT = 0.05  # the least, where the model has it
 MOST_EVALUATIONS = 30
 EVALUATION_SHARE = 0.08  # of the time, at most, goes into judging and saving on the way
+A_CURVE, A_CURVE_SHARE = 3, 0.15  # evaluations without which nothing can be said of a run, and what they may take
 PATIENCE_SHARE = 0.25  # of the evaluations without a new best: then no better one is to be expected
 LEAST_PATIENCE = 4
 
@@ -106,8 +107,9 @@ def rhythm(steps: int, step_seconds: float, look_seconds: float) -> dict[str, in
 
     A run that no longer gets better is stopped.
     """
-    affordable = EVALUATION_SHARE * steps * step_seconds / look_seconds if look_seconds else MOST_EVALUATIONS
-    evaluations = max(1, min(MOST_EVALUATIONS, int(affordable), steps))
+    looks = steps * step_seconds / look_seconds if look_seconds else math.inf  # if nothing else were done
+    affordable = max(EVALUATION_SHARE * looks, min(A_CURVE, A_CURVE_SHARE * looks))
+    evaluations = int(max(1, min(MOST_EVALUATIONS, affordable, steps)))
     every = -(-steps // evaluations)
     return {
         "eval_every": every,
