@@ -14,6 +14,7 @@ from inkwright.session.prepare import prepare
 from inkwright.session.resuming import reopen
 from inkwright.session.training import Training
 from inkwright.train.plan import Deadline
+from inkwright.train.recipe import WAYS
 from tests.session.test_training import SMALL, book, everything, figures, finish, same  # noqa: F401
 
 pytestmark = pytest.mark.long
@@ -91,7 +92,7 @@ def test_what_was_given_is_kept_and_the_rest_is_chosen(book, tmp_path):  # noqa:
     model, train = training.config.model, training.config.train
     assert (model.n_layer, model.n_embd, model.dropout, train.eval_every) == (1, 72, 0.05, 7)
     assert model.n_embd % (2 * model.n_head) == 0
-    assert train.batch_size == 32 and train.patience > 0
+    assert model.model == "swift" and train.beta2 == WAYS["swift"]["beta2"] and train.patience > 0
 
 
 def test_a_sleep_is_no_work(monkeypatch):
