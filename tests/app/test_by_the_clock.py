@@ -45,6 +45,7 @@ def test_a_command_ends_with_its_minutes_from_its_start_to_its_end(here, process
     out, err = child.communicate(timeout=minutes * 60 * 3)
     took = time.monotonic() - began
     assert child.returncode == 0, err
-    assert took == pytest.approx(minutes * 60, abs=3), Run.open(Path("r")).config.train.plan
+    # beside the other tests; what it misses by when nothing else runs, benchmarks.forecast prints
+    assert took == pytest.approx(minutes * 60, abs=12), Run.open(Path("r")).config.train.plan
     done = json.loads(out.splitlines()[-1])
     assert done["event"] == "done" and done["step"] == Run.open(Path("r")).config.train.steps
