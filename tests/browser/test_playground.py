@@ -247,7 +247,7 @@ def test_the_run_is_shown_with_what_counting_reaches(read: Callable[..., Reader]
     seen.page.wait_for_selector("#curve svg")
     assert "step 12 of 12" in seen.page.locator("#run-said").text_content()
     assert seen.page.locator("#curve svg").get_attribute("aria-label").startswith("book")
-    seen.page.locator("summary").click()
+    seen.page.get_by_text("The curve as a table").click()
     assert seen.page.locator("#points tr").count() == 3
     assert "bigram counts" in seen.page.locator("#scale").text_content()
     seen.page.locator("#sample").click()
