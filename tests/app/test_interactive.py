@@ -1,5 +1,7 @@
 """sample --interactive: a conversation with a model."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,17 @@ def test_what_cannot_be_is_told_and_the_conversation_goes_on(
 ) -> None:
     said = ink("sample", finished("char"), "--interactive", "--tokens", 5, stdin=f"{typed}\n/tokens\n".encode())
     assert message in said.out and said.out.endswith("--tokens is 5\n> \n") and said.err == ""
+
+
+def test_bytes_that_are_no_text_are_written_on_like_any_line(ink: Any, finished: Callable[[str], Path]) -> None:
+    said = ink("sample", finished("char"), "--interactive", "--tokens", 5, stdin=b"\xff\xfeThe\nThe\n")
+    assert said.code == 0 and said.out.split("> ")[1].startswith("\ufffd\ufffdThe")
+
+
+def test_without_standard_input_it_says_so(finished: Callable[[str], Path]) -> None:
+    closed = f'exec "{sys.executable}" -m inkwright sample "$0" --interactive <&-'
+    said = subprocess.run(["sh", "-c", closed, finished("char")], capture_output=True, text=True, timeout=120)
+    assert said.returncode == 2 and "there is none" in said.stderr and "Traceback" not in said.stderr
 
 
 def test_the_help_fits_80_columns() -> None:

@@ -1,6 +1,8 @@
 """inkwright sample --interactive: beginnings in, texts out, settings changed on the way."""
 
 import contextlib
+import io
+import sys
 import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -30,11 +32,18 @@ Ctrl-C stops a text, Ctrl-D ends."""
 
 
 def converse(lm: "LanguageModel", config: SampleConfig, out: Output, shown: Callable[[str], str]) -> int:
-    """Read lines until there are no more; the exit code."""
+    """Read lines until there are no more; the exit code.
+
+    Raises: UsageError   no standard input
+    """
     from inkwright.app.cli.loading import tell_unknown
 
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  input() then edits a line and remembers the ones before
+    if sys.stdin is None:
+        raise UsageError("--interactive reads standard input, and there is none", "--prompt TEXT needs none")
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")  # a line that is not UTF-8 is a beginning like another
     print("Type how a text begins. /help says what else there is.")
     while True:
         try:
