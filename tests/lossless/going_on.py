@@ -182,9 +182,9 @@ def _judge_growth(tally: Tally, samples: list[tuple[float, float, int]]) -> None
 # ---------------------------------------------------------------- stopped
 
 
-def stopped_by_a_signal(place: Path, tally: Tally) -> None:
+def stopped_by_a_signal(place: Path, tally: Tally, megabytes: float = 0.0) -> None:
     """T9. SIGINT or SIGTERM at any time, in preparation, steps, evaluations, samples, saves: exit 130 or 143, saved."""
-    share = 1.0 if tally.wanted > 100 else 0.3  # of the long text, and of the time that it takes
+    share = megabytes or (1.0 if tally.wanted > 100 else 0.3)  # of the long text, and of the seconds that it takes
     text, large = book(place), book(place, "large.txt", round(1_000_000 * share))
     plan = TINY | dict(steps=10**6, eval_every=5, checkpoint_every=4, report_every=1, sample_every=5)
     phases: dict[str, tuple[list[object], float]] = {
