@@ -9,7 +9,8 @@ from inkwright.config import RunConfig, TextConfig
 from inkwright.errors import DamagedError, ModelError, TextError, quoted
 from inkwright.language_model import LanguageModel
 from inkwright.run.folder import Run, not_a_model
-from inkwright.session.prepare import make_tokenizer, read_text, require_tokens
+from inkwright.session.fitting import require_tokens
+from inkwright.session.prepare import make_tokenizer, read_text
 from inkwright.text import corpus as corpora
 from inkwright.text import tokens
 from inkwright.text.corpus import Corpus, Note, Piece

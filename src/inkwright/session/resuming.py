@@ -14,12 +14,11 @@ from inkwright.config import RunConfig
 from inkwright.errors import DamagedError, ModelError, TextError, quoted
 from inkwright.run import checkpoint
 from inkwright.run.folder import Run
-from inkwright.session.prepare import absolute, read_text, text_settings
+from inkwright.session.prepare import absolute, read_text, scale_of, text_settings
 from inkwright.session.training import Training
 from inkwright.text import corpus as corpora
 from inkwright.text import tokens
 from inkwright.text.corpus import Corpus
-from inkwright.train.baseline import baseline
 from inkwright.train.device import conditions, resolve_device
 from inkwright.train.optimizer import learning_rate
 
@@ -178,12 +177,10 @@ def _accept(run: Run, config: RunConfig, texts: list[str]) -> list[str]:
     tokenizer = saved.model_folder.tokenizer
     written = tokens.write(run.folder / "tokens", corpus, split, tokenizer, text_settings(config))
     new = tokens.read(written)
-    characters = tokens.scored_characters(new.facts["val"])
-    scale = baseline(new.train, new.val, tokenizer, characters, config.model.block_size, config.model.ngram_order)
     step = saved.state["step"]
     changes = [*run.record["changes"], {"step": step, "fingerprint": corpus.fingerprint}]
     facts = {"texts": [absolute(text) for text in texts], "fingerprint": corpus.fingerprint, "tokens": written.name}
-    facts["baseline"] = scale
+    facts["baseline"] = scale_of(new, tokenizer, config.model)
     run.change_config(run.config, changes=changes, **facts)
     return [f"from step {step:,} on this run trains on a changed text; that is written down in run.json"]
 

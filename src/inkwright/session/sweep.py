@@ -20,8 +20,9 @@ from inkwright.errors import OccupiedError, quoted
 from inkwright.model import build
 from inkwright.randomness import derive
 from inkwright.session import several
+from inkwright.session.fitting import fit_context, require_tokens
 from inkwright.session.law import Estimate, Law, Sighting, estimate, fit
-from inkwright.session.prepare import fit_context, make_tokenizer, read_text, require_tokens
+from inkwright.session.prepare import make_tokenizer, read_text
 from inkwright.session.training import Training
 from inkwright.text import tokens
 from inkwright.train import device

@@ -76,6 +76,17 @@ def choose(
 
     `tokens_per_second` is asked for the sizes that come into question, smallest first.
     """
+    chosen, seen = size_for(model, train_tokens, vocab_size, seconds, tokens_per_second)
+    while model == "swift" and seen > SPARE * ENOUGH_EPOCHS[model] * train_tokens and chosen.batch_size > LEAST_BATCH:
+        chosen = replace(chosen, batch_size=chosen.batch_size // 2, learning_rate=chosen.learning_rate / math.sqrt(2))
+        seen = tokens_per_second(chosen) * seconds
+    return {name: getattr(chosen, name) for name in SHAPE} | way(model, seen / train_tokens)
+
+
+def size_for(
+    model: str, train_tokens: int, vocab_size: int, seconds: float, tokens_per_second: Callable[[Size], float]
+) -> tuple[Size, float]:
+    """The row of the table for a text and a time, and how many tokens it would see."""
     chosen, *larger = SIZES[model]
     seen = tokens_per_second(chosen) * seconds
     for size in larger:
@@ -87,11 +98,13 @@ def choose(
         if would_see < least:
             break
         chosen, seen = size, would_see
-    while model == "swift" and seen > SPARE * ENOUGH_EPOCHS[model] * train_tokens and chosen.batch_size > LEAST_BATCH:
-        chosen = replace(chosen, batch_size=chosen.batch_size // 2, learning_rate=chosen.learning_rate / math.sqrt(2))
-        seen = tokens_per_second(chosen) * seconds
-    dropout = next(dropout for least, dropout in DROPOUTS if seen / train_tokens >= least)
-    found = {name: getattr(chosen, name) for name in SHAPE} | {"model": model, "dropout": dropout, **WAYS[model]}
+    return chosen, seen
+
+
+def way(model: str, epochs: float) -> dict[str, Any]:
+    """How a model is best trained that reads its text so often, besides what its size says."""
+    dropout = next(dropout for least, dropout in DROPOUTS if epochs >= least)
+    found = {"model": model, "dropout": dropout, **WAYS[model]}
     return found | ({"input_dropout": max(dropout, INPUT_DROPOUT)} if model == "swift" else {})
 
 

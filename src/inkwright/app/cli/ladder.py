@@ -1,7 +1,6 @@
 """inkwright ladder"""
 
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -9,13 +8,12 @@ from cyclopts import Parameter
 
 from inkwright import interrupt
 from inkwright.app.cli.console import Output, duration
-from inkwright.app.cli.flags import STDIN, GroundFlags, gather
-from inkwright.config import settable
+from inkwright.app.cli.flags import GroundFlags
+from inkwright.app.cli.several import common, watch
 from inkwright.errors import SettingError, UsageError, quoted
 
 if TYPE_CHECKING:
     from inkwright.session.ladder import Attempt, Result
-    from inkwright.session.training import Training
 
 
 def ladder(
@@ -36,7 +34,7 @@ def ladder(
     Parameters
     ----------
     texts
-        A file, a folder, a glob, - for standard input, or a named text [default: shakespeare].
+        A file, a folder, a glob, or a named text [default: shakespeare].
     track
         faithful: the lecture's settings, beside the published losses; fair: the same amount of text for every rung, and
         one change at a time.
@@ -55,16 +53,10 @@ def ladder(
     """
     if not 1 <= seeds <= 100:
         raise SettingError("seeds", f"must be 1 to 100 (got {quoted(seeds)})")
-    if minutes is not None and not 0 < minutes <= 100_000:
-        raise SettingError("minutes", f"must be a finite number > 0 and <= 100000 (got {quoted(minutes)})")
     if minutes is not None and track == "faithful":
         raise UsageError("--minutes is for --track fair: the faithful track has the lecture's steps", "--track fair")
+    sources, given = common(texts, flags, minutes, seed, seeds)
     out = Output(json)
-    sources = [("-" if text == STDIN else text) for text in texts] or ["shakespeare"]
-    if "-" in sources:
-        raise UsageError("each rung reads the text anew, so it cannot be standard input", "give a file")
-    ground = {name for name, (section, _) in settable().items() if section in ("text", "machine")}
-    given = {name: value for name, value in gather(flags, None).settings.items() if name in ground}
 
     from inkwright.session import ladder as session
     from inkwright.session.several import name_of
@@ -99,19 +91,6 @@ def announce(plan: Sequence["Attempt"], folder: Path, out: Output) -> None:
     out.row("folder", f"{folder} (Ctrl-C stops, the same command goes on)")
     out.say()
     out.say(f"{'rung':14} {'seed':>6} {'parameters':>10}  {'validation loss':15} {'published':>9} {'time':>8}")
-
-
-def watch(training: "Training", out: Output) -> None:
-    """Train one rung, with a moving bar where there is a terminal."""
-    from inkwright.app.cli.watching import Bar
-
-    with Bar(training, out, lines=False) as bar, closing(iter(training)) as steps:
-        for now in steps:
-            for warning in now.warnings:
-                out.warn(warning)
-            bar.show(now)
-            if interrupt.requested():
-                break
 
 
 def report(found: "Result", out: Output) -> None:

@@ -8,10 +8,10 @@ from cyclopts import Parameter
 
 from inkwright import interrupt
 from inkwright.app.cli.console import Output, duration
-from inkwright.app.cli.flags import STDIN, GroundFlags, gather
+from inkwright.app.cli.flags import GroundFlags
 from inkwright.app.cli.runs import short
-from inkwright.config import settable
-from inkwright.errors import SettingError, UsageError, quoted
+from inkwright.app.cli.several import common, watch
+from inkwright.errors import quoted
 
 if TYPE_CHECKING:
     from inkwright.session.law import Estimate
@@ -43,19 +43,10 @@ def scale(
     json
         One JSON line for each training, and the advice as the last.
     """
-    if not 0 < minutes <= 100_000:
-        raise SettingError("minutes", f"must be a finite number > 0 and <= 100000 (got {quoted(minutes)})")
-    if not 0 <= seed < 2**63 - 1:
-        raise SettingError("seed", f"must be 0 to {2**63 - 2} (got {quoted(seed)})")
-    out = Output(json)
-    sources = [("-" if text == STDIN else text) for text in texts] or ["shakespeare"]
-    if "-" in sources:
-        raise UsageError("each training reads the text anew, so it cannot be standard input", "give a file")
-    ground = {name for name, (section, _) in settable().items() if section in ("text", "machine")}
-    given = {name: value for name, value in gather(flags, None).settings.items() if name in ground}
+    from inkwright.session.sweep import SEEDS, plan_sweep
 
-    from inkwright.app.cli.ladder import watch
-    from inkwright.session.sweep import plan_sweep
+    sources, given = common(texts, flags, minutes, seed, SEEDS)
+    out = Output(json)
 
     with interrupt.listening():
         sweep = plan_sweep(sources, run, minutes, seed, given)
