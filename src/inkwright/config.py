@@ -132,6 +132,8 @@ class Plan(Record):
     """Steps planned in all."""
     seconds: float = Field(ge=0)
     """Spent on training when it was made."""
+    done: float | None = Field(default=None, ge=0, le=1)
+    """How much of the schedule is done where it begins, where more time was given; None: as much as by the plan before."""
 
 
 class TrainConfig(Record):

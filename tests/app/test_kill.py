@@ -7,6 +7,7 @@ import math
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -95,6 +96,31 @@ def test_runs_killed_again_and_again_end_as_the_unbroken_one(here, ink, tiny, pr
     for run in runs:
         assert essence(run) == essence(Path("unbroken"))
         assert not [path for path in run.rglob(".*") if path.name != ".lock"], "something half-written was left"
+
+
+def test_a_run_that_was_given_more_minutes_and_killed_goes_on_from_its_record_alone(here, ink, tiny, process):
+    assert ink("train", "book.txt", "--run", "r", *tiny, "--steps", 30, "--dropout", 0.1).code == 0
+    shutil.copytree("r", "whole")
+    asked = ["--minutes", 60, "--checkpoint-every", 7, "--report-every", 1, "--eval-every", 40]
+    child = process("resume", "r", *asked, "--json")
+    for _ in range(10):
+        assert child.stdout.readline().startswith(b'{"event": "progress"'), child.stderr.read()
+    child.kill()
+    assert child.wait() == -signal.SIGKILL
+    assert Run.open(Path("r")).config.train.plan[1].step == 30, "the plan is an event of its step"
+    shutil.copy("r/run.json", "whole/run.json")
+    end = Run.open(Path("r")).reports()[-1]["step"] + 7
+    for run in ("r", "whole"):
+        steps = inkwright.resume(run)
+        while next(steps).step < end:
+            pass
+        steps.close()
+    assert essence(Path("r")) == essence(Path("whole"))
+
+
+def test_minutes_and_steps_contradict_each_other_in_resume_as_in_train(here, ink, finished):
+    said = ink("resume", finished("char"), "--minutes", 1, "--steps", 99)
+    assert said.code == 2 and "error: --minutes and --steps say the same thing twice" in said.err
 
 
 def stepping(process, *args: object, **options: object) -> subprocess.Popen[bytes]:

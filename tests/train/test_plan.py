@@ -6,7 +6,7 @@ import pytest
 
 from inkwright.config import Plan, TrainConfig, change
 from inkwright.train.optimizer import learning_rate
-from inkwright.train.plan import Deadline, evaluation_is_due, fitting_steps, planned_steps, share_done
+from inkwright.train.plan import Deadline, evaluation_is_due, fitting_steps, planned_steps, share_done, with_more_time
 
 TIMED = TrainConfig(steps=100, minutes=1, learning_rate=1.0, warmup_steps=10, eval_every=10, schedule="linear")
 
@@ -43,6 +43,33 @@ def test_a_plan_made_in_the_warm_up_counts_from_its_end() -> None:
     config = replanned((4, 50))
     assert learning_rate(9, config) == learning_rate(9, TIMED) and learning_rate(10, config) == 1.0
     assert learning_rate(30, config) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("config", [TIMED, replanned(), replanned((50, 90))])
+@pytest.mark.parametrize("more", [1, 30, 100, 900])
+def test_a_run_that_had_cooled_down_is_warm_again_the_more_the_more_time_it_is_given(
+    config: TrainConfig, more: int
+) -> None:
+    end = config.steps
+    after = with_more_time(end, end + more, 1.0, config)
+    assert [learning_rate(s, after) for s in range(end)] == [learning_rate(s, config) for s in range(end)]
+    assert learning_rate(end, config) == pytest.approx(0, abs=1e-12)
+    assert learning_rate(end, after) == pytest.approx(more / (end + more)), "as if all had been planned from the start"
+    assert learning_rate(end + more, after) == pytest.approx(0, abs=1e-12)
+
+
+def test_more_time_for_a_run_on_its_way_never_moves_its_schedule_forward() -> None:
+    before = share_done(60, TIMED)
+    for steps in (61, 90, 100, 500):
+        after = with_more_time(60, steps, 1.0, TIMED)
+        assert share_done(60, after) == min(before, 60 / steps) and share_done(steps, after) == 1
+
+
+def test_more_time_twice_without_a_step_between_counts_once() -> None:
+    once = with_more_time(100, 300, 1.0, TIMED)
+    assert with_more_time(100, 300, 1.0, with_more_time(100, 5000, 1.0, TIMED)).plan[1].step == once.plan[1].step
+    longer = with_more_time(100, 150, 1.0, once)
+    assert len(longer.plan) == 2 and share_done(150, longer) == 1 and learning_rate(100, longer) > 0
 
 
 @pytest.mark.parametrize(("left", "step", "every"), [(10.0, 0, 25), (10.0, 37, 25), (3.0, 90, 10), (60.0, 500, 1000)])

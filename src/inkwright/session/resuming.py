@@ -11,10 +11,11 @@ import torch
 
 from inkwright import config as configs
 from inkwright.config import RunConfig
-from inkwright.errors import DamagedError, ModelError, TextError, quoted
+from inkwright.errors import DamagedError, ModelError, SettingError, TextError, quoted
 from inkwright.run import checkpoint
 from inkwright.run.folder import Run
 from inkwright.session.prepare import absolute, read_text, scale_of, text_settings
+from inkwright.session.prolonging import prolong
 from inkwright.session.training import Training
 from inkwright.text import corpus as corpora
 from inkwright.text import tokens
@@ -38,15 +39,23 @@ def reopen(
 ) -> tuple[Training, list[str]]:
     """A run, locked and ready to go on, with some settings changed; and what its person should know.
 
-    Raises: ModelError   a setting that may not change, another text, nothing intact to go on from; with `strict` also
-            when only the newest checkpoint is damaged; TextError   the text is gone; OccupiedError; MachineError
+    `minutes` among the settings are so many more, from now on.
+
+    Raises: SettingError   both minutes and steps; ModelError   a setting that may not change, another text, nothing intact
+            to go on from, minutes that would not help; with `strict` also when only the newest checkpoint is damaged;
+            TextError   the text is gone; OccupiedError; MachineError
     """
+    if {"minutes", "steps"} <= settings.keys():
+        raise SettingError("minutes", "and --steps say the same thing twice", "give one of them")
     run = Run.reopen(folder)
     try:
-        config = _changed(run, settings)
+        config = _changed(run, {name: value for name, value in settings.items() if name != "minutes"})
         notes = _check_text(run, config, text, accept_new_data, strict)
         config, machine_notes = _same_machine(run, config)
         training = Training(run, config, strict)
+        if settings.get("minutes") is not None:
+            minutes = configs.resolve({"minutes": settings["minutes"]}).train.minutes or 0.0
+            notes += prolong(training, minutes, set(settings))
         config = training.config
         scarce = checkpoint.room_for(folder, training.state.model.parameter_count)
         notes += [

@@ -23,15 +23,16 @@ MOST_STEPS = 1_000_000_000
 def share_done(step: int, config: TrainConfig) -> float:
     """How much of the way from the end of the warm-up to the end of the training is done before a step, 0 to 1.
 
-    Each plan goes on from where the one before it had come, in a straight line to its own end.
+    Each plan goes on from where the one before it had come, or from where it says, in a straight line to its own end.
     """
-    plans = [(plan.step, plan.steps) for plan in config.plan] or [(0, config.steps)]
-    done, start, end = 0.0, config.warmup_steps, plans[0][1]
-    for at, steps in plans[1:]:
-        if at > step:
+    first, *later = config.plan or (Plan(step=0, steps=config.steps, seconds=0),)
+    done, start, end = 0.0, config.warmup_steps, first.steps
+    for plan in later:
+        if plan.step > step:
             break
-        at = max(at, config.warmup_steps)
-        done, start, end = _further(done, at, start, end), at, steps
+        at = max(plan.step, config.warmup_steps)
+        reached = _further(done, at, start, end)
+        done, start, end = reached if plan.done is None else plan.done, at, plan.steps
     return _further(done, step, start, end)
 
 
@@ -43,6 +44,22 @@ def _further(done: float, step: int, start: int, end: int) -> float:
 def planned_steps(step: int, config: TrainConfig) -> int:
     """How many steps were planned in all when so many were done."""
     return next((plan.steps for plan in reversed(config.plan) if plan.step <= step), config.steps)
+
+
+def with_more_time(step: int, steps: int, spent_seconds: float, config: TrainConfig) -> TrainConfig:
+    """The settings with a plan for `steps` in all, when `step` are done and a person gives the run more time.
+
+    The learning rate goes back to where it would be had all the steps been planned from the start, and never forward. So a
+    run that had cooled down is warm again, the more the more time it is given, and cools down at its new end. There is no
+    second warm-up: the optimizer still has its moments.
+    """
+    kept = [plan for plan in config.plan if plan.step < step] or [Plan(step=0, steps=config.steps, seconds=0)] * (
+        step > 0
+    )
+    done = min(step / steps, share_done(step, config))
+    return change(
+        config, steps=steps, plan=[*kept, Plan(step=step, steps=steps, seconds=round(spent_seconds, 3), done=done)]
+    )
 
 
 def evaluation_is_due(step: int, config: TrainConfig) -> bool:

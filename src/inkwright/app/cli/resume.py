@@ -22,6 +22,9 @@ def resume(
 ) -> int:
     """Go on with a run where it was left. No flag needs to be repeated.
 
+    --minutes gives it so many more from now on, also where it had ended: then the learning rate goes back to where it would
+    be had all the time been planned from the start. --steps moves its end to that step.
+
     Parameters
     ----------
     run
