@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from inkwright.app.cli import run as command
-from inkwright.session import sweep
+from inkwright.train import recipe
+from tests.session.test_sweep import TABLE
 
 pytestmark = pytest.mark.slow
 
@@ -18,7 +19,7 @@ def page(tmp_path_factory: pytest.TempPathFactory, tiny_text: str) -> Path:
     place = tmp_path_factory.mktemp("scale")
     (place / "<i>book.txt").write_text(tiny_text[:4000], encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sweep, "SIZES", {"1x8": (1, 8), "1x16": (1, 16), "1x24": (1, 24), "2x32": (2, 32)})
+        patch.setattr(recipe, "SIZES", TABLE)
         arguments = ["--minutes", "0.05", "--threads", "1", "--run", str(place / "sweep")]
         assert command(["scale", str(place / "<i>book.txt"), *arguments]) == 0
     return place / "sweep" / "scale.html"
@@ -44,7 +45,7 @@ def test_every_dot_stands_in_the_table_at_its_height(visit: Any, page: Path) -> 
     )
     rows = seen.eval_on_selector_all("tr", "rows => rows.map(row => row.innerText.split('\\t'))")[1:]
     told = [text.rpartition(": ")[2].split()[0] for _, text in dots]
-    assert told == [row[5] for row in rows] and len(told) == 14
+    assert told == [row[5] for row in rows] and len(told) == 11
     by_height = [float(loss) for _, loss in sorted(zip([-height for height, _ in dots], told, strict=True))]
     assert all(b - a > -0.02 for a, b in pairwise(by_height))
 

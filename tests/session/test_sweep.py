@@ -8,15 +8,19 @@ import pytest
 
 from inkwright import interrupt
 from inkwright.app.cli import run as command
-from inkwright.app.cli.scale import advise
+from inkwright.app.cli.scale import advise, folded
+from inkwright.app.cli.scale import command as command_for
 from inkwright.run.folder import Run
-from inkwright.session import sweep as sweeps
 from inkwright.session.law import Estimate
-from inkwright.session.sweep import Advice, plan_sweep
+from inkwright.session.sweep import Advice, Sweep, plan_sweep
 from inkwright.text.tokens import read
+from inkwright.train import recipe
+from inkwright.train.recipe import Size
 
 pytestmark = pytest.mark.long
-SIZES = {"1x8": (1, 8), "1x16": (1, 16), "1x24": (1, 24), "2x32": (2, 32)}
+ROWS = tuple(Size(1, 2, width, 16, 4, 1e-2, least) for width, least in ((8, 0), (16, 1e3), (24, 1e9), (32, 1e9)))
+SIZES = ["1x8@16", "1x16@16", "1x24@16"]
+TABLE = {"swift": ROWS, "gpt": ROWS}
 GIVEN = {"threads": 1}
 
 
@@ -24,7 +28,7 @@ GIVEN = {"threads": 1}
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_text: str) -> Path:
     """An empty folder with a short text, and sizes that are trained in a moment."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sweeps, "SIZES", SIZES)
+    monkeypatch.setattr(recipe, "SIZES", TABLE)
     (tmp_path / "book.txt").write_text("<script>alert(1)</script>\n" * 20 + tiny_text[:3000], encoding="utf-8")
     return tmp_path
 
@@ -36,7 +40,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory, tiny_text: str) -> Path:
     (place / "book.txt").write_text("<script>alert(1)</script>\n" * 20 + tiny_text[:3000], encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        patch.setattr(sweeps, "SIZES", SIZES)
+        patch.setattr(recipe, "SIZES", TABLE)
         assert scale() == 0
     return place
 
@@ -45,7 +49,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory, tiny_text: str) -> Path:
 def there(swept: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the finished sweep, in whose place the test is."""
     monkeypatch.chdir(swept)
-    monkeypatch.setattr(sweeps, "SIZES", SIZES)
+    monkeypatch.setattr(recipe, "SIZES", TABLE)
     return swept / "runs" / "scale-book"
 
 
@@ -55,16 +59,42 @@ def scale(*arguments: str, minutes: float = 0.05) -> int:
 
 def test_a_sweep_trains_each_point_once_and_ends_in_advice(there: Path, capfd: pytest.CaptureFixture[str]) -> None:
     before = {path: path.stat().st_mtime_ns for path in there.glob("*/*")}
-    assert len(list(there.glob("*/run.json"))) == 14
+    assert len(list(there.glob("*/run.json"))) == 11
     assert scale("--json") == 0  # nothing is left to train
     assert before == {path: path.stat().st_mtime_ns for path in there.glob("*/*")}
     *lines, advice = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
-    assert [line["event"] for line in lines] == ["training"] * 14 and advice["event"] == "advice"
+    assert [line["event"] for line in lines] == ["training"] * 11 and advice["event"] == "advice"
     longs = {line["size"]: line["bits_per_char"] for line in lines if line["part"] == "long"}
-    assert list(longs) == list(SIZES)
+    assert list(longs) == SIZES
     best = min(longs, key=longs.__getitem__)
     assert [(line["size"], line["share"]) for line in lines[-2:]] == [(best, 0.5), (best, 0.25)]
-    assert advice["size"] in SIZES and advice["parameters"]["low"] <= advice["parameters"]["high"]
+    assert advice["size"] in SIZES and 0 <= advice["sure"] <= 1 and advice["chosen"] in SIZES
+    steps = {(line["size"], line["part"]): line["steps"] for line in lines}
+    for size in SIZES:
+        assert steps[size, "short"] < steps[size, "middle"] < steps[size, "long"]
+
+
+def test_the_trainings_are_what_the_recipe_makes_of_those_sizes(there: Path) -> None:
+    for name, row in zip(SIZES, ROWS, strict=False):
+        config = Run.open(next(there.glob(f"{name}-long-*"))).config
+        assert {key: getattr(config.model, key) for key in ("n_layer", "n_head", "n_embd", "block_size")} == {
+            key: getattr(row, key) for key in ("n_layer", "n_head", "n_embd", "block_size")
+        }
+        assert (config.train.batch_size, config.train.learning_rate) == (row.batch_size, row.learning_rate)
+        assert {key: getattr(config.train, key) for key in recipe.WAYS["swift"] if key != "warmup_steps"} == {
+            key: value for key, value in recipe.WAYS["swift"].items() if key != "warmup_steps"
+        }
+        assert config.model.model == "swift" and config.model.input_dropout == recipe.INPUT_DROPOUT
+
+
+def test_no_training_reads_its_share_of_the_text_more_often_than_helps(there: Path) -> None:
+    """Less text means fewer steps: the share is no axis of its own where a text is used up."""
+    runs = [Run.open(path) for path in there.iterdir() if path.is_dir()]
+    for run in runs:
+        tokens = run.config.train.steps * run.config.train.batch_size * run.config.model.block_size
+        assert tokens <= recipe.MOST_EPOCHS * len(read(run.tokens_folder).train) + 64
+    steps = {run.folder.name.split("-")[1]: run.config.train.steps for run in runs}
+    assert steps["quarter"] < steps["half"] < steps["long"]
 
 
 def test_all_are_judged_on_the_same_text_and_a_share_is_its_end(there: Path) -> None:
@@ -81,7 +111,7 @@ def test_all_are_judged_on_the_same_text_and_a_share_is_its_end(there: Path) -> 
 
 def test_a_sweep_that_was_stopped_goes_on_and_ends_as_if_it_had_not_been(here: Path) -> None:
     one = plan_sweep(["book.txt"], here / "a", 0.05, 3, GIVEN)
-    other = sweeps.Sweep(["book.txt"], here / "b", one.record, GIVEN)  # the same plan
+    other = Sweep(["book.txt"], here / "b", one.record, GIVEN)  # the same plan
     (here / "b").mkdir()
     first = next(one.points())
     for progress in (steps := iter(one.begin(first))):
@@ -106,7 +136,7 @@ def test_a_stop_signal_ends_the_sweep_with_its_code_and_a_way_on(
     assert "the same command goes on" in capfd.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [["--seed", "7"], ["--tokenizer", "byte"]])
+@pytest.mark.parametrize("arguments", [["--seed", "7"], ["--tokenizer", "byte"], ["--portable"]])
 def test_another_sweep_in_the_same_folder_is_refused(
     there: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -137,30 +167,57 @@ def test_a_sweep_of_standard_input_is_refused_and_one_of_too_little_text_leaves_
 
 def advice(**changes: object) -> Advice:
     figures = {
-        "size": "4x128", "parameters": Estimate(9e5, 5e5, 2e6), "bits_per_char": Estimate(2.0, 1.9, 2.1),
+        "size": "3x128@256", "sure": 0.97, "bits_per_char": Estimate(2.0, 1.9, 2.1), "over_chosen": Estimate(1.0, 1.0, 1.0),
         "twice_the_time": Estimate(0.96, 0.95, 0.97), "half_the_text": Estimate(1.02, 1.01, 1.03),
-        "edge": None, "told": True,
+        "used_up_seconds": None, "edge": None, "misfit": 0.004,
     }  # fmt: skip
     return Advice(**{**figures, **changes})  # type: ignore[arg-type]
+
+
+RECORD = {
+    "minutes": 20, "model": "swift", "chosen": "3x128@256", "name": "book", "seed": 1,
+    "sizes": {"3x128@128": {"row": 2}, "3x128@256": {"row": 3}, "4x192@256": {"row": 4}},
+}  # fmt: skip
+OTHER = {"size": "4x192@256", "over_chosen": Estimate(1.03, 1.02, 1.04)}
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({}, "4x128 for a training of 20 minutes: the best has 500k to 2.0M"),
-        ({"told": False}, "not told for a training of 20 minutes: any from 500k to 2.0M may be the best"),
-        ({"edge": "largest"}, "4x128, the largest tried, is best for a training of 20 minutes; larger"),
-        ({"edge": "smallest"}, "smaller may be better still"),
+        ({}, "3x128@256 is the best of the three for 20 minutes, by 97% of the curves that fit as well. "
+             "train --minutes 20 takes it by itself."),
+        ({"sure": 0.5}, "not told for 20 minutes: 3x128@256 is the best by 50% of the curves"),
+        (OTHER, "train --minutes 20 would take 3x128@256, with a loss 3.0% higher (2.0% to 4.0%)"),
+        ({"edge": "largest"}, "It is the largest tried; a larger one may be better still."),
+        ({"edge": "smallest"}, "It is the smallest tried; a smaller one may be better still."),
         ({}, "twice as long: 4.0% less loss (3.0% to 5.0%)"),
         ({"twice_the_time": Estimate(0.99, 0.95, 1.01)}, "no gain that this sweep could tell"),
+        ({"used_up_seconds": 95.0}, "none is needed: in 1:35 each of these sizes has read the text as often as helps"),
         ({}, "half of the text costs 2.0% (1.0% to 3.0%); twice as much can be expected to gain less"),
-        ({"half_the_text": Estimate(1.01, 0.99, 1.03)}, "half of the text did as well, as far as this can tell"),
+        ({"half_the_text": Estimate(1.01, 0.99, 1.03)}, "not told: half of the text costs -1.0% to 3.0%"),
+        ({"half_the_text": Estimate(1.0, 0.99, 1.005)}, "half of the text did as well: in so short a time more"),
+        ({}, "these trainings lie 0.4% off the curve: it describes them"),
+        ({"misfit": 0.03}, "lie 3.0% off the curve, more than the luck of a seed makes: it does not describe"),
     ],
 )  # fmt: skip
 def test_the_advice_says_how_sure_it_is(changes: dict[str, object], said: str) -> None:
-    lines = list(advise(advice(**changes), 20.0))
+    sweep = Sweep(["book.txt"], Path("s"), RECORD, {"tokenizer": "byte"})
+    lines = list(advise(advice(**changes), sweep))
     assert said in " ".join(sentence for _, sentence in lines)
-    assert all(len(label) <= 10 and len(sentence) <= 69 for label, sentence in lines)
+    assert all(len(label) <= 10 for label, _ in lines)
+
+
+def test_the_command_to_type_names_a_size_only_where_train_would_take_another() -> None:
+    sweep = Sweep(["my book.txt"], Path("s"), RECORD, {"tokenizer": "byte"})
+    same, other = (command_for(advice(**changes), sweep) for changes in ({}, OTHER))
+    assert " ".join(same) == "inkwright train 'my book.txt' --minutes 20 --tokenizer byte"
+    shape = "--n-layer 4 --n-head 3 --n-embd 192 --block-size 256 --batch-size 8 --learning-rate 0.009"
+    assert " ".join(other) == " ".join(same) + " " + shape
+    lines = folded(other)
+    assert (
+        all(len(line) <= 69 for line in lines)
+        and "\n".join(lines).replace("\\\n ", "").split() == " ".join(other).split()
+    )
 
 
 # ---------------------------------------------------------------- the page
@@ -170,6 +227,6 @@ def test_the_page_is_one_file_that_fetches_nothing_and_shows_every_training(ther
     page = (there / "scale.html").read_text(encoding="utf-8")
     assert "<script" not in page
     assert not re.search(r"""(src|href)=["'](?!data:,)|url\(|@import|https?://""", page)
-    assert page.count("<circle") == 14 and page.count("<polyline") == 3 and page.count("<polygon") == 1
-    assert all(f"<td>{size} long, seed 1337</td>" in page for size in SIZES)
+    assert page.count("<circle") == 11 and page.count("<polyline") == 3 and page.count("<polygon") == 1
+    assert all(f"<td>{size} long</td>" in page for size in SIZES)
     assert "more text" in page and "nan" not in page

@@ -48,16 +48,16 @@ def sized(config: RunConfig, given: set[str], vocab_size: int, train_ids: np.nda
         found["n_head"] = recipe.heads(config.model.n_embd, found["n_head"])
     if "n_head" in given:
         found["n_embd"] = -(-found["n_embd"] // (2 * config.model.n_head)) * 2 * config.model.n_head
-    return _with(config, {name: value for name, value in found.items() if name not in given})
+    return having(config, {name: value for name, value in found.items() if name not in given})
 
 
 def of_size(config: RunConfig, model: str, size: recipe.Size, block_size: int) -> RunConfig:
     """The same settings with a size of the recipe's table, whose context the text may not fill."""
     shape = {name: getattr(size, name) for name in recipe.SHAPE}
-    return _with(config, {**shape, "model": model, "block_size": block_size})
+    return having(config, {**shape, "model": model, "block_size": block_size})
 
 
-def _with(config: RunConfig, settings: dict[str, Any]) -> RunConfig:
+def having(config: RunConfig, settings: dict[str, Any]) -> RunConfig:
     """The same settings with some of the model's and of the training's in the place of others."""
     shape = {name: value for name, value in settings.items() if name in ModelConfig.model_fields}
     way = {name: value for name, value in settings.items() if name not in shape}

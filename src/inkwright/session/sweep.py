@@ -1,44 +1,48 @@
 """Small trainings of several sizes, lengths and shares of one text: how large a model should be, and what would help.
 
-Four sizes are trained for a short and for a long time, the short ones with two seeds; then the size that was best for
-long is trained as long on the end half and the end quarter of the text. All are judged on the same held-out text. The
-speed of each size is measured once, and the steps are written down in sweep.json: so the sweep can be stopped anywhere.
+Three sizes of the recipe's table, the one that `train` would take for so many minutes and its neighbours, are trained for a
+short, a middle and a long time, in the way of the recipe; then the one that was best for long also on the end half and the
+end quarter of the text. All are judged on the same held-out text. The speed of each size is measured once, and the steps
+are written down in sweep.json: so the sweep can be stopped anywhere.
 """
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from inkwright import config as configs
 from inkwright import storage
 from inkwright.config import RunConfig
-from inkwright.errors import OccupiedError, quoted
+from inkwright.errors import MachineError, OccupiedError, quoted
 from inkwright.model import build
 from inkwright.randomness import derive
 from inkwright.session import several
-from inkwright.session.fitting import fit_context, require_tokens
+from inkwright.session.fitting import fit_context, having, of_size, require_tokens
 from inkwright.session.law import Estimate, Law, Sighting, estimate, fit
 from inkwright.session.prepare import make_tokenizer, read_text
 from inkwright.session.training import Training
 from inkwright.text import tokens
-from inkwright.train import device
+from inkwright.train import device, recipe
 from inkwright.train.baseline import baseline
 from inkwright.train.pace import Pace, measure
 
-SIZES: Mapping[str, tuple[int, int]] = {"2x64": (2, 64), "3x96": (3, 96), "4x128": (4, 128), "6x192": (6, 192)}
-"""Name -> layers, width: each about three times as many parameters as the one before."""
+TRIED = 3  # sizes
+LENGTHS: Mapping[str, int] = {"short": 9, "middle": 3, "long": 1}
+"""Name -> the part of a long training's steps: 9 is a ninth."""
 SHARES: Mapping[str, float] = {"half": 0.5, "quarter": 0.25}
-LONGER = 4  # times as many steps as the short ones
-SEEDS = 2  # of each short training
-PARTS = len(SIZES) * (1 + SEEDS / LONGER) + len(SHARES)  # the whole sweep, in long trainings
-RUNS = len(SIZES) * (1 + SEEDS) + len(SHARES)
-LEAST_STEPS = 8
-MOST_LEFT = 0.9  # of the tried sizes, when the best of them is said to be known
-FEW_STEPS = 50  # with fewer, little is learned that says anything about a long training
+"""Of the text, for the best size; as long as the long trainings, or as often as a text is read at most."""
+PARTS = TRIED * sum(1 / part for part in LENGTHS.values()) + len(SHARES)  # the whole sweep, in long trainings
+RUNS = TRIED * len(LENGTHS) + len(SHARES)
+SEEDS = len(LENGTHS) + len(SHARES)  # each length and each share has one: so the luck of a seed is in the spread
+LEAST_STEPS = 8  # of a short training
+FEW_STEPS = 25  # with fewer, little is learned that says anything about a long training
+MOST_MISFIT = (
+    0.015  # of the loss: with more, the curve does not describe the trainings. Seeds alone make 0.002 to 0.007
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Point:
 
     size: str
     part: str
-    """`short` or `long` on all of the text, `half` or `quarter` of it."""
+    """`short`, `middle` or `long` on all of the text, `half` or `quarter` of it."""
     seed: int
     folder: Path
 
@@ -62,10 +66,11 @@ class Result:
     """What came out of a point."""
 
     point: Point
-    parameters: int
     steps: int
     tokens: int
     """Trained on."""
+    epochs: float
+    """How often it read its share of the text."""
     bits_per_char: float
     """Of the best checkpoint on the whole held-out text."""
     seconds: float
@@ -76,18 +81,27 @@ class Advice:
     """What follows for one training as long as the whole sweep."""
 
     size: str
-    parameters: Estimate
-    """Of the best size."""
+    sure: float
+    """The share of the curves by which that size is the best of those tried."""
     bits_per_char: Estimate
-    """What that size would reach, if the curve goes on like this."""
+    """What that size would reach."""
+    over_chosen: Estimate
+    """The factor on the loss that the size `train` takes by itself has over the best one; 1 where they are the same."""
     twice_the_time: Estimate
-    """The factor on the loss."""
+    """The factor on the loss, each time with the best size."""
     half_the_text: Estimate
-    """The factor on the loss."""
-    edge: Literal["largest", "smallest"] | None
-    """Where most curves are lowest at the end of what was tried."""
-    told: bool
-    """Whether the best size is known better than that it lies somewhere among those that were tried."""
+    """The factor on the loss, each time with the best size."""
+    used_up_seconds: float | None
+    """After so long every size tried has read the text as often as helps, where that is sooner than the sweep's minutes."""
+    edge: str | None
+    """`largest` or `smallest` of those tried, where it is the best and the table goes on."""
+    misfit: float
+    """How far a training lies from the fitted curve: 0.01 is one percent of the loss."""
+
+    @property
+    def described(self) -> bool:
+        """Whether the curve describes the trainings; where it does not, only these are known."""
+        return self.misfit <= MOST_MISFIT
 
 
 class Sweep:
@@ -101,36 +115,56 @@ class Sweep:
         """What it was asked to take."""
         return self.record["minutes"]
 
+    @property
+    def sizes(self) -> list[str]:
+        """The names of the sizes, smallest first."""
+        return sorted(self.record["sizes"], key=lambda size: self.record["sizes"][size]["row"])
+
     def points(self) -> Iterator[Point]:
         """All trainings in order; the shares of the text come when the best size is known.
 
         Read on only when the point before has been trained.
         """
-        seed = self.record["seed"]
-        for i in range(SEEDS):
-            yield from (self._point(size, "short", seed + i) for size in SIZES)
-        longs = [self._point(size, "long", seed) for size in SIZES]
-        yield from longs
-        best = min(filter(None, map(self.result_of, longs)), key=lambda result: result.bits_per_char)
-        yield from (self._point(best.point.size, part, seed) for part in SHARES)
+        for part in LENGTHS:
+            yield from (self.point(size, part) for size in self.sizes)
+        longs = filter(None, (self.result_of(self.point(size, "long")) for size in self.sizes))
+        best = min(longs, key=lambda result: result.bits_per_char).point.size
+        yield from (self.point(best, part) for part in SHARES)
 
-    def _point(self, size: str, part: str, seed: int) -> Point:
+    def point(self, size: str, part: str) -> Point:
+        """The training of a size for a length or on a share."""
+        seed = self.record["seed"] + [*LENGTHS, *SHARES].index(part)
         return Point(size, part, seed, self.folder / f"{size}-{part}-seed-{seed}")
 
+    def row(self, size: str) -> recipe.Size:
+        """The row of the recipe's table."""
+        return recipe.SIZES[self.record["model"]][self.record["sizes"][size]["row"]]
+
+    def base(self, size: str) -> RunConfig:
+        """The settings of a size, whatever its training."""
+        block_size = self.record["sizes"][size]["block_size"]
+        return of_size(configs.resolve(self.given), self.record["model"], self.row(size), block_size)
+
+    def most_tokens(self, size: str, share: float = 1.0) -> float:
+        """After so many tokens another reading would make a model worse; inf where it is read as often as there is time."""
+        base, train_tokens = self.base(size), int(self.record["train_tokens"] * share)
+        most = recipe.most_steps(base.model, base.train, train_tokens)
+        return most * base.train.batch_size * base.model.block_size if most < recipe.MOST_STEPS else np.inf
+
     def settings_of(self, point: Point) -> RunConfig:
-        """The settings of a training."""
-        n_layer, n_embd = SIZES[point.size]
-        steps = self.record["sizes"][point.size]["steps"]
-        if point.part == "short":
-            steps = max(LEAST_STEPS, steps // LONGER)
-        base = settings_for(n_layer, n_embd, self.given)
+        """The settings of a training: those of the recipe for a model of that size that reads its text so often."""
+        base = self.base(point.size)
+        per_step = base.train.batch_size * base.model.block_size
+        planned = self.record["sizes"][point.size]["steps"] // LENGTHS.get(point.part, 1)
+        steps = int(max(1, min(planned, self.most_tokens(point.size, point.share) / per_step)))
+        epochs = steps * per_step / (self.record["train_tokens"] * point.share)
+        config = having(base, recipe.way(self.record["model"], epochs))
         train = configs.change(
-            base.train, steps=steps, warmup_steps=min(base.train.warmup_steps, steps // 5), seed=point.seed,
-            eval_every=steps, checkpoint_every=steps,
+            config.train, steps=steps, warmup_steps=min(config.train.warmup_steps, steps // 10), seed=point.seed,
+            eval_every=steps, checkpoint_every=steps, sample_every=0,
         )  # fmt: skip
-        model = configs.change(base.model, block_size=self.record["block_size"])
-        text = configs.change(base.text, train_fraction=base.text.train_fraction * point.share)
-        return RunConfig(text=text, model=model, train=train, machine=base.machine)
+        text = configs.change(config.text, train_fraction=config.text.train_fraction * point.share)
+        return config.model_copy(update={"train": train, "text": text})
 
     def begin(self, point: Point) -> Training:
         """The training of a point, from its start or from where it was left."""
@@ -142,96 +176,168 @@ class Sweep:
         if found is None:
             return None
         last = found.reports[-1]
-        parameters = found.run.record["parameters"]
-        return Result(point, parameters, last["step"], last["tokens"], found.best["bits_per_char"], last["seconds"])
-
-    def tokens_in(self, seconds: float, parameters: np.ndarray, results: Sequence[Result]) -> np.ndarray:
-        """How many tokens models of these sizes are trained on in a time, by the speeds that were measured."""
-        known = {result.parameters: self.record["sizes"][result.point.size] for result in results}
-        sizes = sorted(known)
-        rates = [known[size]["tokens_per_second"] for size in sizes]
-        return seconds * np.exp(np.interp(np.log(parameters), np.log(sizes), np.log(rates)))
+        epochs = last["tokens"] / (self.record["train_tokens"] * point.share)
+        return Result(point, last["step"], last["tokens"], epochs, found.best["bits_per_char"], last["seconds"])
 
     def few_steps(self) -> int | None:
         """How many steps the shortest training has, where that is too few to learn much."""
-        fewest = min(one["steps"] for one in self.record["sizes"].values()) // LONGER
+        fewest = min(one["steps"] for one in self.record["sizes"].values()) // max(LENGTHS.values())
         return fewest if fewest < FEW_STEPS else None
+
+    # ------------------------------------------------------------ what follows
 
     def law(self, results: Sequence[Result]) -> Law:
         """The curve through all results."""
-        return fit([Sighting(r.parameters, r.tokens, r.point.share, r.bits_per_char) for r in results])
+        place = {size: i for i, size in enumerate(self.sizes)}
+        return fit([Sighting(place[r.point.size], r.tokens, r.point.share, r.bits_per_char) for r in results])
+
+    def tokens_per_second(self, results: Sequence[Result]) -> dict[str, float]:
+        """How fast each size trained when it trained for long."""
+        return {r.point.size: r.tokens / r.seconds for r in results if r.point.part == "long"}
+
+    def losses(self, law: Law, results: Sequence[Result], minutes: float, share: float = 1.0) -> np.ndarray:
+        """What each size would reach in one training of so many minutes, by each curve: (curves, sizes)."""
+        seconds = max(1.0, minutes * 60 - self.record["preparation_seconds"])
+        rates = self.tokens_per_second(results)
+        seen = [min(rates[size] * seconds, self.most_tokens(size, share)) for size in self.sizes]
+        return np.column_stack([law.losses(i, np.array([one]), share) for i, one in enumerate(seen)])
 
     def advice(self, results: Sequence[Result]) -> Advice:
         """What to do with one training as long as the sweep."""
-        law, seconds = self.law(results), self.minutes * 60
-        sizes = sorted({result.parameters for result in results})
-        grid = np.geomspace(sizes[0], sizes[-1], 200)
-        now, later = (law.losses(grid, self.tokens_in(t, grid, results)) for t in (seconds, 2 * seconds))
-        best = grid[now.argmin(axis=1)]
-        parameters = estimate(best)
-        names = {result.parameters: result.point.size for result in results}
-        edge = "largest" if np.mean(best == grid[-1]) > 0.5 else "smallest" if np.mean(best == grid[0]) > 0.5 else None
-        share_left = np.log(parameters.high / parameters.low) / np.log(grid[-1] / grid[0])
+        law, rates = self.law(results), self.tokens_per_second(results)
+        now, later = (self.losses(law, results, minutes) for minutes in (self.minutes, 2 * self.minutes))
+        best, last = int(now[0].argmin()), len(recipe.SIZES[self.record["model"]]) - 1
+        row = self.record["sizes"][self.sizes[best]]["row"]
+        least = now.min(axis=1)
+        used_up = max(self.most_tokens(size) / rates[size] for size in self.sizes) + self.record["preparation_seconds"]
+        at_edge = {0: "smallest", TRIED - 1: "largest"}.get(best) if 0 < row < last else None
         return Advice(
-            size=names[min(sizes, key=lambda size: abs(np.log(size / parameters.middle)))],
-            parameters=parameters,
-            bits_per_char=estimate(now.min(axis=1)),
-            twice_the_time=estimate(later.min(axis=1) / now.min(axis=1)),
-            half_the_text=law.halved_text(),
-            edge=edge,
-            told=bool(share_left < MOST_LEFT),
+            size=self.sizes[best],
+            sure=float((now[1:].argmin(axis=1) == best).mean()),
+            bits_per_char=estimate(now[:, best]),
+            over_chosen=estimate(now[:, self.sizes.index(self.record["chosen"])] / now[:, best]),
+            twice_the_time=estimate(later.min(axis=1) / least),
+            half_the_text=estimate(self.losses(law, results, self.minutes, 0.5).min(axis=1) / least),
+            used_up_seconds=used_up if used_up <= self.minutes * 60 else None,
+            edge=at_edge,
+            misfit=law.misfit,
         )
 
 
 # ---------------------------------------------------------------- the plan
 
 
-def settings_for(n_layer: int, n_embd: int, given: Mapping[str, Any]) -> RunConfig:
-    """The settings of a size; `given` are the text's and the machine's."""
-    return configs.resolve({"n_layer": n_layer, "n_embd": n_embd, "dtype": "float32", **given})
-
-
-def plan_sweep(texts: Sequence[str], folder: Path | None, minutes: float, seed: int, given: Mapping[str, Any]) -> Sweep:
-    """A new sweep, measured and written down; or the one that was begun in the folder.
+def plan_sweep(
+    texts: Sequence[str], folder: Path | None, minutes: float, seed: int, given: Mapping[str, Any], model: str = "swift"
+) -> Sweep:
+    """A new sweep of the sizes of a model, measured and written down; or the one that was begun in the folder.
 
     Raises: OccupiedError   another sweep stands there; TextError, MachineError
     """
     began = time.perf_counter()
-    corpus, split = read_text(texts, configs.resolve(given).text)
+    config = configs.resolve(given)
+    corpus, split = read_text(texts, config.text)
     folder = folder or Path("runs") / f"scale-{corpus.name}"
-    asked = {"minutes": minutes, "seed": seed, "fingerprint": corpus.fingerprint, "given": dict(given)}
+    asked = {"minutes": minutes, "seed": seed, "fingerprint": corpus.fingerprint, "given": dict(given), "model": model}
     path = folder / "sweep.json"
     if path.exists():
         record = storage.read_record(path)
-        if {name: record[name] for name in asked} != asked:
+        if {name: record.get(name) for name in asked} != asked or "chosen" not in record:
             raise OccupiedError(f"{quoted(folder)} holds a sweep with other settings", "give another --run folder")
         return Sweep(texts, folder, record, given)
-    config = configs.resolve(given)
     tokenizer = make_tokenizer(config, split, None)
-    parts = (split.train, split.val)
-    train, val = (tokens.encode_pieces(part, tokenizer, len(corpus.documents) > 1) for part in parts)
-    T = fit_context(config.model, int(len(train) * min(SHARES.values())), False, split, []).block_size
-    require_tokens(train[: int(len(train) * min(SHARES.values()))], val, T)
+    train, val = (tokens.encode_pieces(part, tokenizer, len(corpus.documents) > 1) for part in (split.train, split.val))
+    smallest = int(len(train) * min(SHARES.values()))
+    longest = max(size.block_size for size in recipe.SIZES[model])
+    T = fit_context(configs.change(config.model, block_size=longest), smallest, False, split, []).block_size
+    require_tokens(train[:smallest], val, T)
     baseline(train, val, tokenizer, len(val), T)  # each run measures the scale of its text: part of what it takes
     preparing = time.perf_counter() - began
-    paces: dict[str, Pace] = {}
-    for name, (n_layer, n_embd) in SIZES.items():
-        sized = settings_for(n_layer, n_embd, given)
-        shape = configs.change(sized.model, vocab_size=tokenizer.vocab_size, block_size=T)
-        device.require_memory(shape, sized.train, device.resolve_device(sized.machine.device))
-        model = build(shape, derive(seed, "init"))
-        machine = device.decide(sized.machine, model, sized.train)
-        paces[name] = measure(model, train, sized.train, machine)
+    timing = Timing(config, model, tokenizer.vocab_size, train, T)
+    chosen, _ = recipe.size_for(
+        model, len(train), tokenizer.vocab_size, minutes * 60 - preparing, timing.tokens_per_second
+    )
+    tried = _neighbours(recipe.SIZES[model].index(chosen), timing.fitting())
+    paces = {row: timing.pace(row) for row in tried}
     left = minutes * 60 - (time.perf_counter() - began) - RUNS * preparing
-    left -= RUNS * len(val) * sum(pace.token_seconds for pace in paces.values()) / len(SIZES)
-    long_seconds = max(left / PARTS, 0.0)
-    sizes = {
-        name: {
-            "steps": max(LONGER * LEAST_STEPS, int(long_seconds / pace.step_seconds)),
-            "tokens_per_second": config.train.batch_size * T / pace.step_seconds,
-        }
-        for name, pace in paces.items()
+    left -= RUNS * len(val) * sum(pace.token_seconds for pace in paces.values()) / TRIED
+    record = {
+        **asked,
+        "name": corpus.name,
+        "train_tokens": len(train),
+        "preparation_seconds": round(preparing, 3),
+        "chosen": name_of(chosen),
+        "sizes": {name_of(recipe.SIZES[model][row]): timing.planned(row, max(left / PARTS, 0.0)) for row in tried},
     }
     storage.make_folder(folder)
-    storage.write_record(path, {**asked, "name": corpus.name, "block_size": T, "sizes": sizes})
+    storage.write_record(path, record)
     return Sweep(texts, folder, storage.read_record(path), given)
+
+
+def name_of(size: recipe.Size) -> str:
+    """`3x128@256`: layers, width, context."""
+    return f"{size.n_layer}x{size.n_embd}@{size.block_size}"
+
+
+def _neighbours(row: int, rows: int) -> range:
+    """The rows to try around one of the table's, of which so many fit into memory."""
+    first = max(0, min(row - 1, rows - TRIED))
+    return range(first, first + TRIED)
+
+
+@dataclass
+class Timing:
+    """How fast the sizes of a model train on a text here, each measured once."""
+
+    config: RunConfig
+    model: str
+    vocab_size: int
+    train_ids: np.ndarray
+    block_size: int
+    """At most: what the smallest share of the text can fill."""
+    paces: dict[int, Pace] = field(default_factory=dict)
+
+    def settings(self, row: int) -> RunConfig:
+        """The settings of a size."""
+        size = recipe.SIZES[self.model][row]
+        sized = of_size(self.config, self.model, size, min(size.block_size, self.block_size))
+        return sized.model_copy(update={"model": configs.change(sized.model, vocab_size=self.vocab_size)})
+
+    def fitting(self) -> int:
+        """How many rows of the table fit into memory.
+
+        Raises: MachineError   too few of them for a sweep
+        """
+        where = device.resolve_device(self.config.machine.device)
+        for row in range(len(recipe.SIZES[self.model])):
+            sized = self.settings(row)
+            try:
+                device.require_memory(sized.model, sized.train, where)
+            except MachineError:
+                if row < TRIED:
+                    raise
+                return row
+        return len(recipe.SIZES[self.model])
+
+    def pace(self, row: int) -> Pace:
+        """What a step and an evaluation take."""
+        if row not in self.paces:
+            sized = self.settings(row)
+            model = build(sized.model, derive(sized.train.seed, "init"), self.train_ids)
+            self.paces[row] = measure(
+                model, self.train_ids, sized.train, device.decide(sized.machine, model, sized.train)
+            )
+        return self.paces[row]
+
+    def tokens_per_second(self, size: recipe.Size) -> float:
+        """How fast a size trains."""
+        row = recipe.SIZES[self.model].index(size)
+        sized = self.settings(row)
+        return sized.train.batch_size * sized.model.block_size / self.pace(row).step_seconds
+
+    def planned(self, row: int, seconds: float) -> dict[str, int]:
+        """What the record says of a size: its context, and the steps of a training of so many seconds."""
+        sized = self.settings(row)
+        most = recipe.most_steps(sized.model, sized.train, len(self.train_ids))
+        steps = max(max(LENGTHS.values()) * LEAST_STEPS, min(most, int(seconds / self.pace(row).step_seconds)))
+        return {"row": row, "block_size": sized.model.block_size, "steps": steps}

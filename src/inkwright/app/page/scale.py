@@ -1,7 +1,7 @@
-"""A sweep as one page: the advice, the loss over the size for each length of training, a table. Trains nothing."""
+"""A sweep as one page: the advice, the loss over time for each size, a table. Trains nothing."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
@@ -9,27 +9,29 @@ import numpy as np
 
 from inkwright import storage
 from inkwright.app.cli.console import duration
-from inkwright.app.cli.runs import short
-from inkwright.app.cli.scale import advise
+from inkwright.app.cli.scale import advise, command
 from inkwright.app.page.html import element, grid, hint, page, polyline, table
+from inkwright.session.law import Law
 from inkwright.session.sweep import Advice, Result, Sweep
 
-WIDTH, TOP, BOTTOM, LEFT, RIGHT = 960, 30, 360, 52, 150
-COLOURS = {"short": "line", "long": "mark", "whole": "worse"}
+WIDTH, TOP, BOTTOM, LEFT, RIGHT = 960, 30, 380, 52, 110
+COLOURS = ("line", "mark", "worse")  # of the sizes, smallest first
+TIMES = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 36000, 86400, 604800)  # seconds
 
-INTRODUCTION = """Every dot is one training on this text, judged on all of the text that was held out. To the right are larger
-models, further down better ones. A line joins what the fitted curve says of all sizes for one length of training; the band
-around the lowest line is where it may lie with 90 % confidence. A line is lowest where the size fits the time: smaller models
-have learned what they can, larger ones have not had the time to."""
+INTRODUCTION = """Every dot is one training on this text, judged on all of the text that was held out: to the right are
+longer ones, further down better ones. Hollow dots read a share of the text only. A line is what the fitted curve says of one
+size; it is level from where the text has been read as often as helps. At the right edge is the training that the advice is
+for; the band shows where the curve of the best size may lie with 90 % confidence."""
 
 CAUTIONS = (
-    "The lowest line is a forecast: no model was trained for so long here. A curve that is straight on this picture flattens "
-    "sooner or later, so that the forecast is a best case.",
-    "The confidence covers the luck of the seed and the misfit of the curve. It does not cover settings: all sizes share one "
-    "learning rate.",
-    "A share of the text is its end, next to what was held out. Where half of the text does as well as all of it, the "
-    "trainings were too short to use it up, and more time comes before more text.",
-    "Times are those of this machine while the sweep ran.",
+    "What lies to the right of the last dots is a forecast: no model was trained for so long here. How fast the curves "
+    "flatten is what three lengths tell worst, and most of what the ranges are wide for.",
+    "The confidence covers the luck of the seed and the misfit of the curve, as far as these few trainings show them.",
+    "Each size has the context, batch and learning rate of its row in the recipe, and is judged with that context: so this "
+    "is what train would make of it, not what width alone would do. With time left, train also makes the batches smaller.",
+    "A share of the text is its end, next to what was held out. A swift model is stopped when its text has been read 1.3 "
+    "times, so less of a text also means fewer steps.",
+    "Times are those of this machine while the sweep ran; a dot stands where the speed of the long training puts it.",
 )
 
 
@@ -39,119 +41,116 @@ def write(sweep: Sweep, results: Sequence[Result], advice: Advice) -> Path:
     Raises: SaveError
     """
     title = f"How large a model for {sweep.record['name']}"
-    body = [element("h1", title), '<dl class="advice">', *_advice(advice, sweep.minutes), "</dl>"]
-    body += [
-        f"<p>{escape(INTRODUCTION)}</p>",
-        f'<figure><div class="wide">{_picture(sweep, results, advice)}</div></figure>',
-    ]
-    body.append(_table(results))
+    told = [*advise(advice, sweep), ("next", " ".join(command(advice, sweep)))]
+    said = "".join(element("dt", label) + element("dd", sentence) for label, sentence in told)
+    body = [element("h1", title), f'<dl class="advice">{said}</dl>', f"<p>{escape(INTRODUCTION)}</p>"]
+    body.append(f'<figure><div class="wide">{Picture(sweep, results, advice).svg()}</div></figure>')
+    body.append(_table(sweep, results))
     body += ["<h2>How to read it</h2><ul>", *(f"<li>{escape(line)}</li>" for line in CAUTIONS), "</ul>"]
     path = sweep.folder / "scale.html"
     storage.replace(path, page(title, body).encode())
     return path
 
 
-def _advice(advice: Advice, minutes: float) -> Iterator[str]:
-    label, said = "", ""
-    for next_label, sentence in [*advise(advice, minutes), ("end", "")]:
-        if next_label and label:
-            yield element("dt", label) + element("dd", said)
-        label, said = next_label or label, sentence if next_label else f"{said} {sentence}"
-
-
-def _table(results: Sequence[Result]) -> str:
+def _table(sweep: Sweep, results: Sequence[Result]) -> str:
+    law = sweep.law(results)
     rows = [
         [
-            f"{r.point.size} {r.point.part}, seed {r.point.seed}", f"{r.parameters:,}", f"{r.steps:,}", f"{r.tokens:,}",
-            f"{r.point.share:.0%}", f"{r.bits_per_char:.4f}", duration(r.seconds),
+            f"{r.point.size} {r.point.part}", f"{r.steps:,}", f"{r.tokens:,}", f"{r.epochs:.2f}", f"{r.point.share:.0%}",
+            f"{r.bits_per_char:.4f}", f"{_fitted(law, sweep, r):.4f}", duration(r.seconds),
         ]
         for r in results
     ]  # fmt: skip
-    head = ["training", "parameters", "steps", "tokens", "text", "bits per char", "time"]
+    head = ["training", "steps", "tokens", "epochs", "text", "bits per char", "by the curve", "time"]
     return table(head, rows, "The same figures: bits per character on the whole held-out text.")
 
 
-# ---------------------------------------------------------------- the picture
+def _fitted(law: Law, sweep: Sweep, result: Result) -> float:
+    place = sweep.sizes.index(result.point.size)
+    return float(law.losses(place, np.array([result.tokens]), result.point.share)[0, 0])
 
 
-def _picture(sweep: Sweep, results: Sequence[Result], advice: Advice) -> str:
-    law = sweep.law(results)
-    sizes = sorted({result.parameters for result in results})
-    places = np.geomspace(sizes[0], sizes[-1], 60)
-    lines = {name: law.losses(places, count) for name, count in _lengths(sweep, results, places).items()}
-    band = np.quantile(lines["whole"][1:], [0.05, 0.95], axis=0)
-    shown = [
-        *(r.bits_per_char for r in results),
-        *(float(v) for line in lines.values() for v in line[0]),
-        *band.flatten(),
-    ]
-    low, high = min(shown) - 0.03, min(max(shown) + 0.03, 1.3 * max(r.bits_per_char for r in results))
+class Picture:
+    """The loss over time, a line for each size."""
 
-    def x(parameters: float) -> float:
-        share = math.log(parameters / sizes[0]) / math.log(sizes[-1] / sizes[0])
-        return LEFT + 30 + share * (WIDTH - LEFT - RIGHT - 60)
+    def __init__(self, sweep: Sweep, results: Sequence[Result], advice: Advice) -> None:
+        self.sweep, self.results, self.advice = sweep, results, advice
+        self.rates = sweep.tokens_per_second(results)
+        self.first, self.last = min(map(self.seconds, results)), sweep.minutes * 60
+        times = np.geomspace(self.first, self.last, 80)
+        law = sweep.law(results)
+        self.times = times
+        self.lines = {size: law.losses(i, self.seen(size, times)) for i, size in enumerate(sweep.sizes)}
+        self.band = np.quantile(self.lines[advice.size][1:], [0.05, 0.95], axis=0)
+        losses = [r.bits_per_char for r in results]
+        shown = [*losses, *(line[0, -1] for line in self.lines.values()), *self.band[:, -1]]
+        self.low, self.high = max(min(shown) - 0.03, 0.6 * min(losses)), max(losses) + 0.05
 
-    def y(loss: float) -> float:
-        return TOP + (high - min(max(loss, low), high)) / (high - low) * (BOTTOM - TOP)
+    def seconds(self, result: Result) -> float:
+        """What a training takes at the speed of the long one."""
+        return result.tokens / self.rates[result.point.size]
 
-    parts = [grid(low, high, y, LEFT, WIDTH - RIGHT, TOP, "bits per character"), _band(places, band, x, y)]
-    for name, line in lines.items():
-        parts.append(polyline([(x(n), y(v)) for n, v in zip(places, line[0], strict=True)], COLOURS[name]))
-        at = f"{y(float(line[0][-1])) + 4:.1f}"
-        parts.append(element("text", _name(name, sweep, results), x=f"{x(sizes[-1]) + 14:.1f}", y=at, class_="faint"))
-    parts += [_dot(result, x, y) for result in results]
-    parts += _axis(results, x)
-    best = advice.parameters
-    if advice.edge is None:
-        said = f"best for {sweep.minutes:g} minutes: {short(round(best.low))} to {short(round(best.high))} parameters"
-        parts.append(hint(f'<line x1="{x(best.low):.1f}" x2="{x(best.high):.1f}" y1="{BOTTOM - 4}" y2="{BOTTOM - 4}" '
-                          'stroke="var(--worse)" stroke-width="5" stroke-opacity="0.6"/>', said))  # fmt: skip
-    said = "; ".join(f"{r.point.size} {r.point.part} {r.bits_per_char:.3f}" for r in results)
-    size = f'viewBox="0 0 {WIDTH} {BOTTOM + 60}" role="img"'
-    return f'<svg {size} aria-label="{escape(f"Bits per character of each training: {said}")}">{"".join(parts)}</svg>'
+    def seen(self, size: str, seconds: np.ndarray) -> np.ndarray:
+        """The tokens that a size is trained on in so many seconds."""
+        return np.minimum(self.rates[size] * seconds, self.sweep.most_tokens(size))
 
+    def x(self, seconds: float) -> float:
+        """Where a time stands."""
+        share = math.log(seconds / self.first) / math.log(self.last / self.first)
+        return LEFT + 20 + share * (WIDTH - LEFT - RIGHT - 20)
 
-def _lengths(sweep: Sweep, results: Sequence[Result], places: np.ndarray) -> dict[str, np.ndarray]:
-    """The tokens that models of these sizes are trained on, for each length of training."""
-    found = {}
-    for part in ("short", "long"):
-        known = sorted({(r.parameters, r.tokens) for r in results if r.point.part == part})
-        sizes, counts = np.log(np.array(known, float).T)
-        found[part] = np.exp(np.interp(np.log(places), sizes, counts))
-    return found | {"whole": sweep.tokens_in(sweep.minutes * 60, places, results)}
+    def y(self, loss: float) -> float:
+        """Where a loss stands; one outside the picture at its edge."""
+        return TOP + (self.high - min(max(loss, self.low), self.high)) / (self.high - self.low) * (BOTTOM - TOP)
 
+    def svg(self) -> str:
+        """All of it."""
+        parts = [grid(self.low, self.high, self.y, LEFT, WIDTH - RIGHT, TOP, "bits per character"), self._band()]
+        parts += [*self._axis(), *self._curves(), *map(self._dot, self.results)]
+        said = "; ".join(f"{r.point.size} {r.point.part} {r.bits_per_char:.3f}" for r in self.results)
+        size = f'viewBox="0 0 {WIDTH} {BOTTOM + 50}" role="img"'
+        return (
+            f'<svg {size} aria-label="{escape(f"Bits per character of each training: {said}")}">{"".join(parts)}</svg>'
+        )
 
-def _name(part: str, sweep: Sweep, results: Sequence[Result]) -> str:
-    if part == "whole":
-        return f"{sweep.minutes:g} minutes, forecast"
-    seconds = np.median([result.seconds for result in results if result.point.part == part])
-    return f"{part}, about {duration(float(seconds))}"
+    def _band(self) -> str:
+        edge = [*zip(self.times, self.band[0], strict=True), *zip(self.times[::-1], self.band[1][::-1], strict=True)]
+        corners = " ".join(f"{self.x(t):.1f},{self.y(v):.1f}" for t, v in edge)
+        return f'<polygon points="{corners}" fill="var(--{self._colour(self.advice.size)})" fill-opacity="0.13"/>'
 
+    def _colour(self, size: str) -> str:
+        return COLOURS[self.sweep.sizes.index(size)]
 
-def _band(places: np.ndarray, band: np.ndarray, x: Callable[[float], float], y: Callable[[float], float]) -> str:
-    edge = [(n, v) for n, v in zip(places, band[0], strict=True)]
-    edge += [(n, v) for n, v in zip(places[::-1], band[1][::-1], strict=True)]
-    corners = " ".join(f"{x(n):.1f},{y(v):.1f}" for n, v in edge)
-    return f'<polygon points="{corners}" fill="var(--worse)" fill-opacity="0.15"/>'
+    def _curves(self) -> Iterator[str]:
+        """A line for each size and its name at its end; names that would touch are moved apart."""
+        below = -math.inf
+        for size in sorted(self.lines, key=lambda size: -self.lines[size][0, -1]):
+            line = self.lines[size][0]
+            points = [(self.x(t), self.y(v)) for t, v in zip(self.times, line, strict=True)]
+            yield polyline(points, self._colour(size))
+            below = max(points[-1][1] + 4, below + 15)
+            place = {"x": f"{points[-1][0] + 8:.1f}", "y": f"{below:.1f}"}
+            yield element("text", size, **place, style=f"fill: var(--{self._colour(size)})")
 
+    def _dot(self, result: Result) -> str:
+        """Filled where all of the text was there; hollow, and smaller, for a share."""
+        share, colour = result.point.share, self._colour(result.point.size)
+        fill = f"var(--{colour})" if share == 1 else "var(--paper)"
+        radius = 4.5 if share == 1 else 2.5 + 4 * share
+        at = f'cx="{self.x(self.seconds(result)):.1f}" cy="{self.y(result.bits_per_char):.1f}" r="{radius}"'
+        text = "" if share == 1 else f" on {share:.0%} of the text"
+        said = (
+            f"{result.point.size}, {result.steps:,} steps{text}, {result.epochs:.2f} epochs: {result.bits_per_char:.4f}"
+        )
+        dot = f'<circle {at} fill="{fill}" stroke="var(--{colour})" stroke-width="1.5"/>'
+        return hint(dot, f"{said} bits per character")
 
-def _dot(result: Result, x: Callable[[float], float], y: Callable[[float], float]) -> str:
-    """Filled where all of the text was there; hollow, and smaller, for a share."""
-    colour = COLOURS["short" if result.point.part == "short" else "long"]
-    fill = f"var(--{colour})" if result.point.share == 1 else "var(--paper)"
-    radius = 4.5 if result.point.share == 1 else 2.5 + 4 * result.point.share
-    at = f'cx="{x(result.parameters):.1f}" cy="{y(result.bits_per_char):.1f}" r="{radius}"'
-    text = "" if result.point.share == 1 else f" on {result.point.share:.0%} of the text"
-    said = f"{result.point.size}, {result.steps:,} steps{text}, seed {result.point.seed}: {result.bits_per_char:.4f}"
-    return hint(
-        f'<circle {at} fill="{fill}" stroke="var(--{colour})" stroke-width="1.5"/>', f"{said} bits per character"
-    )
-
-
-def _axis(results: Sequence[Result], x: Callable[[float], float]) -> Iterator[str]:
-    """The sizes by name and by their parameters; a model of a share has fewer tokens in its alphabet at most."""
-    for size, parameters in {r.point.size: r.parameters for r in results if r.point.share == 1}.items():
-        yield element("text", size, x=f"{x(parameters):.1f}", y=BOTTOM + 20, text_anchor="middle")
-        place = {"x": f"{x(parameters):.1f}", "y": BOTTOM + 37, "text_anchor": "middle", "class_": "faint"}
-        yield element("text", short(parameters), **place)
-    yield element("text", "layers x width, parameters", x=LEFT, y=BOTTOM + 56, class_="faint")
+    def _axis(self) -> Iterator[str]:
+        """Times below; the minutes of the advice at the right."""
+        level = {"y": BOTTOM + 20, "text_anchor": "middle", "class_": "faint"}
+        for seconds in (t for t in TIMES if self.first <= t < 0.75 * self.last):
+            yield element("text", duration(seconds), x=f"{self.x(seconds):.1f}", **level)
+        yield element("text", f"{self.sweep.minutes:g} minutes", x=f"{self.x(self.last):.1f}", **level)
+        x = f"{self.x(self.last):.1f}"
+        yield f'<line x1="{x}" x2="{x}" y1="{TOP}" y2="{BOTTOM}" stroke="var(--rule)"/>'
+        yield element("text", "time of training", x=LEFT, y=BOTTOM + 40, class_="faint")
