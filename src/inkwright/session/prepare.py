@@ -180,7 +180,7 @@ def expected(
     training = before + forecast.memory_of(config.model, config.train, model.parameter_count)
     memory_bytes = max(device.process_memory()[1], training) - first + forecast.OWN_BYTES
     seen = config.train.steps * config.train.batch_size * config.model.block_size
-    low, high = forecast.losses_of(config.model.model, scale, seen)
+    low, high = forecast.losses_of(config.model.model, scale, seen, seen / len(text.train))
     return Forecast(
         seconds=round(forecast.seconds_of(config.train, pace, len(text.val), spent_seconds), 1),
         memory_bytes=memory_bytes,
