@@ -144,7 +144,7 @@ def advise(advice: "Advice", sweep: "Sweep") -> Iterator[tuple[str, str]]:
     else:
         yield (
             "fit",
-            f"{off}, more than the luck of a seed makes: it does not describe them. Only the rows above are known.",
+            f"{off}, more than the luck of a seed makes: it does not describe them. Only the trainings themselves are known.",
         )
 
 

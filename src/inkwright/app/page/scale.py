@@ -20,7 +20,7 @@ TIMES = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 
 
 INTRODUCTION = """Every dot is one training on this text, judged on all of the text that was held out: to the right are
 longer ones, further down better ones. Hollow dots read a share of the text only. A line is what the fitted curve says of one
-size; it is level from where the text has been read as often as helps. At the right edge is the training that the advice is
+size; it is level from where the text has been read as often as helps. The upright line is the time that the advice is
 for; the band shows where the curve of the best size may lie with 90 % confidence."""
 
 CAUTIONS = (
@@ -76,7 +76,9 @@ class Picture:
     def __init__(self, sweep: Sweep, results: Sequence[Result], advice: Advice) -> None:
         self.sweep, self.results, self.advice = sweep, results, advice
         self.rates = sweep.tokens_per_second(results)
-        self.first, self.last = min(map(self.seconds, results)), sweep.minutes * 60
+        self.asked = sweep.minutes * 60
+        took = [self.seconds(result) for result in results]
+        self.first, self.last = min(took), max(self.asked, *took)
         times = np.geomspace(self.first, self.last, 80)
         law = sweep.law(results)
         self.times = times
@@ -146,11 +148,11 @@ class Picture:
         return hint(dot, f"{said} bits per character")
 
     def _axis(self) -> Iterator[str]:
-        """Times below; the minutes of the advice at the right."""
+        """Times below; an upright line at the minutes of the advice."""
         level = {"y": BOTTOM + 20, "text_anchor": "middle", "class_": "faint"}
-        for seconds in (t for t in TIMES if self.first <= t < 0.75 * self.last):
+        for seconds in (t for t in TIMES if self.first <= t < self.last and not 0.75 < t / self.asked < 1.3):
             yield element("text", duration(seconds), x=f"{self.x(seconds):.1f}", **level)
-        yield element("text", f"{self.sweep.minutes:g} minutes", x=f"{self.x(self.last):.1f}", **level)
-        x = f"{self.x(self.last):.1f}"
+        x = f"{self.x(max(self.asked, self.first)):.1f}"
+        yield element("text", f"{self.sweep.minutes:g} minutes", x=x, **level)
         yield f'<line x1="{x}" x2="{x}" y1="{TOP}" y2="{BOTTOM}" stroke="var(--rule)"/>'
         yield element("text", "time of training", x=LEFT, y=BOTTOM + 40, class_="faint")
