@@ -89,7 +89,8 @@ SHAKESPEARE, HEAD, PYDOCS, FRENCH_BPE = scale(3.347, 1.53), scale(3.324, 1.517),
         ("swift", SHAKESPEARE, 81_920, 0.082, 1.7784), ("swift", SHAKESPEARE, 1_003_520, 1.0, 1.4842),
         ("swift", HEAD, 98_304, 1.09, 1.530), ("swift", HEAD, 45_056, 0.5, 1.698), ("swift", PYDOCS, 167_936, 0.4, 1.309),
         ("swift", PYDOCS, 460_800, 1.1, 1.161), ("swift", PYDOCS, 40_960, 0.098, 1.618),
-        ("gpt", FRENCH_BPE, 249_856, 0.4, 3.456), ("swift", FRENCH_BPE, 94_208, 0.151, 3.375), ("swift", FRENCH_BPE, 374_784, 0.601, 2.692),
+        ("gpt", FRENCH_BPE, 249_856, 0.4, 3.456),
+        ("swift", FRENCH_BPE, 94_208, 0.151, 3.375), ("swift", FRENCH_BPE, 374_784, 0.601, 2.692),
     ],
 )  # fmt: skip
 def test_losses_that_were_reached_lie_in_the_band_that_was_expected(model, lines, tokens, epochs, reached) -> None:
