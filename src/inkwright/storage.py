@@ -19,7 +19,7 @@ import secrets
 import shutil
 import stat
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -77,6 +77,10 @@ class Disk:
     def unlink(self, path: Path) -> None:
         """Take a file away, if it is there."""
         path.unlink(missing_ok=True)
+
+    def unmake(self, folder: Path) -> None:
+        """Take an empty folder away."""
+        folder.rmdir()
 
     def clear(self, folder: Path) -> None:
         """Take a folder away with all in it, as far as that goes."""
@@ -233,9 +237,22 @@ def sweep(parent: Path, *prefixes: str) -> None:
     try:
         for path in parent.iterdir() if parent.is_dir() else ():
             if path.name.startswith(prefixes):
-                disk.clear(path) if path.is_dir() and not path.is_symlink() else disk.unlink(path)
+                _erase(path)
     except OSError as error:
         raise MachineError(*explain(error, parent)) from error
+
+
+def withdraw(folder: Path, names: Iterable[str]) -> None:
+    """Take what was begun in a folder away again, and the folder if nothing else is in it: as far as that goes."""
+    for name in names:
+        with contextlib.suppress(OSError):
+            _erase(folder / name)
+    with contextlib.suppress(OSError):
+        disk.unmake(folder)
+
+
+def _erase(path: Path) -> None:
+    disk.clear(path) if path.is_dir() and not path.is_symlink() else disk.unlink(path)
 
 
 def make_folder(path: Path) -> None:

@@ -122,6 +122,10 @@ class Remembering(Disk):
         super().unlink(path)
         self.log.append(("unlink", path))
 
+    def unmake(self, folder: Path) -> None:
+        super().unmake(folder)
+        self.log.append(("unlink", folder))
+
     def clear(self, folder: Path) -> None:
         super().clear(folder)
         self.log.append(("unlink", folder))

@@ -4,7 +4,6 @@ import contextlib
 import math
 import os
 import secrets
-import shutil
 import time
 from collections.abc import Iterator, Set
 from pathlib import Path
@@ -106,12 +105,8 @@ class Run:
 
     def abandon(self) -> None:
         """Take away a run that could not begin, and its folder if nothing else is in it."""
-        for name in OWN - self._before:
-            path = self.folder / name
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        storage.withdraw(self.folder, OWN - self._before)
         self.close()
-        with contextlib.suppress(OSError):
-            self.folder.rmdir()
 
     def sweep(self) -> None:
         """Take away half-written and half-removed folders of a process that is gone."""
