@@ -6,10 +6,9 @@
 >>> print(inkwright.load("runs/book").generate("Once upon a time"))
 """
 
-from typing import TYPE_CHECKING, Any
-
 from inkwright.version import __version__
 
+TYPE_CHECKING = False  # importing typing for it takes longer than all else before Ctrl-C is ours: see __main__.py
 if TYPE_CHECKING:
     from inkwright.api import fit, load, resume
     from inkwright.errors import InkwrightError
@@ -29,7 +28,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import on first use: torch takes more than a second, and `inkwright --help` needs none of it."""
     if name not in _HOMES:
         raise AttributeError(f"module 'inkwright' has no attribute {name!r}")

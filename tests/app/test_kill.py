@@ -325,3 +325,9 @@ def test_ctrl_c_while_the_program_is_being_loaded_ends_it_without_a_word(here, p
     _, err = child.communicate(timeout=PATIENCE)
     said = [line for line in err.splitlines() if not line.startswith(b"import time:")]
     assert child.returncode in (130, -signal.SIGINT) and not said, said
+
+
+def test_nothing_is_loaded_before_ctrl_c_is_ours_but_what_listening_takes():
+    code = "import sys, signal; before = set(sys.modules); import inkwright.__main__; print(*set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == {"inkwright", "inkwright.version", "inkwright.__main__"}
