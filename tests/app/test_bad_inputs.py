@@ -21,7 +21,7 @@ import safetensors.torch
 import torch
 
 from inkwright import storage
-from inkwright.run.folder import checkpoint_folders
+from inkwright.run.folder import Run, checkpoint_folders
 
 pytestmark = pytest.mark.long
 
@@ -502,6 +502,34 @@ def test_a_damaged_run_record_or_text_is_told(here, ink, copied):
     (run / "run.json").write_text((run / "run.json").read_text().replace(" ", "  ", 1))
     for verb in ("resume", "eval", "info"):
         tell(ink(verb, "run"), 4, "run is damaged (run.json: not as written)")
+
+
+def test_a_damaged_copy_of_standard_input_says_what_to_give_and_takes_nothing_else(here, ink, tiny):
+    book = (here / "book.txt").read_bytes()
+    assert ink("train", "-", "--run", "r", *tiny, "--steps", 3, stdin=book).code == 0
+    for given in (["--text", "book.txt"], ["--text", "-"]):
+        copy = Run.open(here / "r").tokens_folder / "train.npy"
+        copy.write_bytes(copy.read_bytes()[:-1])
+        hint = "give it again: --text FILE, or --text -"
+        tell(ink("resume", "r"), 4, "(train.npy: ", hint)
+        tell(ink("resume", "r", "--text", "-", stdin=book[1:]), 4, "stdin is not the text this run was trained on")
+        said = ink("resume", "r", *given, stdin=book)
+        assert said.code == 0 and "cut anew from the text, which has not changed" in said.err
+    assert ink("resume", "r").code == 0  # whole again, it is all that is needed
+
+
+def test_a_damaged_copy_of_a_named_text_is_cut_anew(here, ink, tiny):
+    assert ink("train", "pydocs", "--run", "r", *tiny, "--steps", 3).code == 0
+    copy = next((here / "r" / "tokens").glob("*/train.npy"))
+    copy.write_bytes(copy.read_bytes()[:-1])
+    tell(ink("resume", "r", "--strict"), 4, "(train.npy: ")
+    said = ink("resume", "r", "--steps", 4)
+    assert said.code == 0 and "(train.npy: " in said.err and "cut anew from the text" in said.err
+
+
+def test_a_run_on_a_file_and_a_named_text_goes_on_without_being_told_where_they_are(here, ink, tiny):
+    assert ink("train", "book.txt", "pydocs", "--run", "r", *tiny, "--steps", 3).code == 0
+    assert ink("resume", "r", "--steps", 4).code == 0
 
 
 def test_a_record_of_the_training_that_was_scribbled_on_stops_nothing(here, ink, copied):

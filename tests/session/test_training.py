@@ -411,6 +411,44 @@ def test_a_damaged_copy_of_the_text_is_cut_anew_and_told_unless_strict(book, tmp
     assert same(finish(training), everything(tmp_path / "whole"))
 
 
+def spoil_copy(folder, name="val.npy"):
+    path = Run.open(folder).tokens_folder / name
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+
+
+@pytest.mark.parametrize("name", ["train.npy", "val.npy", "manifest.json"])
+def test_a_damaged_copy_is_cut_anew_from_the_very_text_to_validate_on_or_not_at_all(book, tmp_path, monkeypatch, name):
+    judge = tmp_path / "judge.txt"
+    judge.write_text(book.read_text()[:900])
+    monkeypatch.chdir(tmp_path)
+    finish(begin(book, tmp_path / "whole", val="judge.txt", steps=12))
+    begin(book, tmp_path / "run", val="judge.txt", steps=12).run.close()
+    monkeypatch.chdir("/")  # its place is remembered, not how it was given
+    spoil_copy(tmp_path / "run", name)
+    judge.write_text("?" + book.read_text()[1:900])
+    with pytest.raises(ModelError, match=r"judge.txt is not the text .*it validates, and it has changed"):
+        reopen(tmp_path / "run", {})
+    judge.rename(tmp_path / "moved.txt")
+    with pytest.raises(DamagedError, match=rf"{name}.*judge.txt, is no longer there\nhint: put it back there"):
+        reopen(tmp_path / "run", {})
+    judge.write_text(book.read_text()[:900])
+    training, notes = reopen(tmp_path / "run", {})
+    assert name in notes[0] and "cut anew" in notes[0]
+    assert same(finish(training), everything(tmp_path / "whole"))
+
+
+def test_a_damaged_copy_and_a_changed_text_to_validate_on_can_be_accepted(book, tmp_path):
+    judge = tmp_path / "judge.txt"
+    judge.write_text(book.read_text()[:900])
+    finish(begin(book, tmp_path / "run", val=str(judge), steps=4))
+    spoil_copy(tmp_path / "run")
+    judge.write_text("?" + book.read_text()[1:900])
+    training, notes = reopen(tmp_path / "run", {"steps": 6}, accept_new_data=True)
+    assert "trains on a changed text" in notes[0]
+    assert training.tokenizer.decode(training.text.val)[1:] == book.read_text()[1:900]
+    training.run.close()
+
+
 def test_a_changed_text_to_validate_on_is_refused_and_one_that_is_gone_is_not_missed(book, tmp_path):
     judge = tmp_path / "judge.txt"
     judge.write_text(book.read_text()[:900])

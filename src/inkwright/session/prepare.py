@@ -60,6 +60,8 @@ def prepare(
     began, (memory_at_first, _) = clock.began(), device.process_memory()
     corpus, split = read_text(texts, config.text)
     notes = [*doctor.examine(corpus, split, config.text)]
+    if config.text.val:
+        config = config.model_copy(update={"text": change(config.text, val=absolute(config.text.val))})
     origin = _origin(base, given) if base else None
     tokenizer = make_tokenizer(config, split, origin)
     run = Run.claim(folder or Path("runs") / corpus.name)
@@ -109,8 +111,15 @@ def read_text(texts: Sequence[str], config: TextConfig) -> tuple[Corpus, Split]:
     Raises: TextError
     """
     corpus = corpora.read(texts, config)
-    validation = corpora.read([config.val], config) if config.val else None
-    return corpus, corpora.split(corpus, config, validation)
+    return corpus, split_text(corpus, config)
+
+
+def split_text(corpus: Corpus, config: TextConfig) -> Split:
+    """What of a text that was read trains, and what validates: some of it, or a text of its own.
+
+    Raises: TextError
+    """
+    return corpora.split(corpus, config, corpora.read([config.val], config) if config.val else None)
 
 
 def _origin(base: Path, given: set[str]) -> ModelFolder:

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 
 from inkwright import config as configs
+from inkwright import storage
 from inkwright.config import RunConfig
 from inkwright.errors import DamagedError, ModelError, SettingError, TextError, quoted
 from inkwright.run import checkpoint
 from inkwright.run.folder import Run
-from inkwright.session.prepare import absolute, read_text, scale_of, text_settings
+from inkwright.session.prepare import absolute, scale_of, split_text, text_settings
 from inkwright.session.prolonging import prolong
 from inkwright.session.training import Training
 from inkwright.text import corpus as corpora
@@ -100,60 +101,89 @@ def _changed(run: Run, settings: Mapping[str, Any]) -> RunConfig:
 
 
 def _check_text(run: Run, config: RunConfig, text: list[str] | None, accept_new_data: bool, strict: bool) -> list[str]:
-    """Refuse another text. A stream and a named text cannot change: there the run's own copy is all there is.
+    """Refuse another text, and mend the run's own copy. `text`: where it is now; None: where it was.
 
-    Raises: TextError   gone; ModelError   changed, and not accepted; DamagedError   with `strict`: its own copy is
+    A stream and a named text cannot change: where the copy of one is whole, it is all that is looked at.
+
+    Raises: TextError   gone; ModelError   changed, and not accepted; DamagedError   the copy is, and cannot be mended
     """
     texts = text or run.record["texts"]
-    if all(source == "-" or (source in corpora.named() and not os.path.exists(source)) for source in texts):
+    damage = None if strict else _damage(run)  # with `strict` it is refused where it is read
+    if text is None and damage is None and all(source == "-" or _is_name(source) for source in texts):
         return []
-    missing = [source for source in texts if not glob.has_magic(source) and not os.path.exists(source)]
-    if missing:
-        raise TextError(f"the training text {quoted(missing[0], 300)} is no longer there", "--text PATH")
+    for source in texts:
+        if source == "-" and text is None:
+            gone, hint = "the training text came from standard input", "give it again: --text FILE, or --text -"
+            raise DamagedError(f"{damage.message}, and {gone}", hint) if damage else TextError(gone, hint)
+        if source != "-" and not _is_there(source):
+            raise TextError(f"the training text {quoted(source, 300)} is no longer there", "--text PATH")
     corpus = corpora.read(texts, config.text)
-    if corpus.fingerprint == run.record["fingerprint"]:
-        notes = [] if strict else _mend(run, config, texts)
-        if not _judged_on_another_text(run, config, texts):
-            return notes
+    if corpus.fingerprint != run.record["fingerprint"]:
+        what = _difference(run, corpus, damage)
+    elif damage is not None and _mended(run, config, corpus, damage):
+        return [f"{damage.message}; it was cut anew from the text, which has not changed"]
+    elif damage is not None or _judged_on_another_text(run, config, corpus):
         what = Path(str(config.text.val)).name, "it validates, and it has changed"
     else:
-        what = _difference(run, corpus)
+        return []
     if not accept_new_data:
         raise ModelError(
             f"{what[0]} is not the text this run was trained on ({what[1]})", "--accept-new-data to continue on purpose"
         )
-    return _accept(run, config, texts)
+    return _accept(run, config, texts, corpus)
 
 
-def _mend(run: Run, config: RunConfig, texts: list[str]) -> list[str]:
-    """Cut the very same text again, where the run's own copy of it is damaged.
+def _is_name(source: str) -> bool:
+    return source in corpora.named() and not os.path.exists(source)
 
-    Raises: DamagedError   it has a text of its own to validate on, of which nothing is known but the copy
-    """
+
+def _is_there(source: str) -> bool:
+    return os.path.exists(source) or _is_name(source) or glob.has_magic(source)
+
+
+def _damage(run: Run) -> DamagedError | None:
+    """What is wrong with the run's own copy of its text."""
     try:
         tokens.read(run.tokens_folder)
-        return []
+        return None
     except DamagedError as error:
-        if config.text.val:
-            raise
-        tokenizer = run.newest()[0].model_folder.tokenizer
-        written = tokens.write(run.folder / "tokens", *read_text(texts, config.text), tokenizer, text_settings(config))
-        run.change_config(run.config, tokens=written.name)
-        return [f"{error.message}; it was cut anew from the text, which has not changed"]
+        return error
 
 
-def _judged_on_another_text(run: Run, config: RunConfig, texts: list[str]) -> bool:
+def _mended(run: Run, config: RunConfig, corpus: Corpus, damage: DamagedError) -> bool:
+    """Cut the very same text again; False where the text to validate on is not the same.
+
+    Raises: DamagedError   that text is gone
+    """
+    val = config.text.val
+    if val == "-":
+        raise DamagedError(f"{damage.message}, and the text to validate on came from standard input", "train it anew")
+    if val and not _is_there(val):
+        gone = f"the text to validate on, {quoted(val, 300)}, is no longer there"
+        raise DamagedError(f"{damage.message}, and {gone}", "put it back there")
+    tokenizer, split = run.newest()[0].model_folder.tokenizer, split_text(corpus, config.text)
+    written = tokens.write(run.folder / "tokens", corpus, split, tokenizer, text_settings(config))
+    if val and written.name != run.record["tokens"]:  # its name is a hash of its content
+        storage.remove(written)
+        return False
+    run.change_config(run.config, tokens=written.name)
+    return True
+
+
+def _judged_on_another_text(run: Run, config: RunConfig, corpus: Corpus) -> bool:
     """Whether a text of its own to validate on has changed; where it is gone, the run's own copy is all there is."""
     if not config.text.val or not os.path.exists(config.text.val):
         return False
-    kept, (_, split) = tokens.read(run.tokens_folder), read_text(texts, config.text)
+    kept, split = tokens.read(run.tokens_folder), split_text(corpus, config.text)
     tokenizer = run.newest()[0].model_folder.tokenizer
     now = tokens.encode_pieces(split.val, tokenizer, kept.facts["documents"] > 1)
     return not np.array_equal(now, kept.val)
 
 
-def _difference(run: Run, corpus: Corpus) -> tuple[str, str]:
+def _difference(run: Run, corpus: Corpus, damage: DamagedError | None) -> tuple[str, str]:
     """The first file that differs, and how."""
+    if damage is not None:
+        return corpus.name, f"{damage.message}, so where they differ cannot be told"
     kept = tokens.read(run.tokens_folder)
     before, now = kept.facts["sources"], corpus.sources
     if len(before) != len(now):
@@ -179,11 +209,11 @@ def _first_difference(run: Run, kept: tokens.Tokens, corpus: Corpus) -> int | No
     return next((i for i, (a, b) in enumerate(zip(then, now, strict=False)) if a != b), min(len(then), len(now)))
 
 
-def _accept(run: Run, config: RunConfig, texts: list[str]) -> list[str]:
+def _accept(run: Run, config: RunConfig, texts: list[str], corpus: Corpus) -> list[str]:
     """Cut the new text with the run's tokenizer, and write the change down."""
     saved, _ = run.newest()
-    corpus, split = read_text(texts, config.text)
     tokenizer = saved.model_folder.tokenizer
+    split = split_text(corpus, config.text)
     written = tokens.write(run.folder / "tokens", corpus, split, tokenizer, text_settings(config))
     new = tokens.read(written)
     step = saved.state["step"]
