@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from inkwright.api import fit, load, resume
     from inkwright.errors import InkwrightError
     from inkwright.language_model import LanguageModel, Scores
-    from inkwright.session.training import Progress
+    from inkwright.session.progress import Progress
 
 __all__ = ["InkwrightError", "LanguageModel", "Progress", "Scores", "__version__", "fit", "load", "resume"]
 
 _HOMES = {
     "InkwrightError": "errors",
     "LanguageModel": "language_model",
-    "Progress": "session.training",
+    "Progress": "session.progress",
     "Scores": "language_model",
     "fit": "api",
     "load": "api",

@@ -9,8 +9,9 @@ from inkwright import config as configs
 from inkwright.language_model import LanguageModel
 from inkwright.run.folder import read_model
 from inkwright.session.prepare import prepare
+from inkwright.session.progress import Progress
 from inkwright.session.resuming import reopen
-from inkwright.session.training import Progress, Training
+from inkwright.session.training import Training
 
 AnyPath = str | PathLike[str]
 

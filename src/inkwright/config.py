@@ -315,6 +315,17 @@ def change(record: R, **changes: Any) -> R:
     return build(type(record), record.model_dump() | changes)
 
 
+def with_settings(config: RunConfig, settings: Mapping[str, Any]) -> RunConfig:
+    """The same configuration with some settings of any of its records changed.
+
+    Raises: SettingError
+    """
+    changes = {
+        section: {k: v for k, v in settings.items() if k in SECTIONS[section].model_fields} for section in SECTIONS
+    }
+    return RunConfig(**{name: change(getattr(config, name), **changes[name]) for name in SECTIONS})
+
+
 def setting_error(error: ValidationError, fields: Mapping[str, FieldInfo]) -> SettingError:
     """What pydantic found first, in our words: `learning_rate must be a finite number > 0 (got nan)`."""
     first = error.errors()[0]

@@ -64,7 +64,7 @@ def newest_step(run: Path) -> int:
 def save_next(training: Training) -> int:
     """Save the model as if a step had been made."""
     training.state.step += 1
-    training.best = None
+    training.decisions.best = None
     training._save()
     return training.state.step
 

@@ -117,9 +117,9 @@ def test_a_text_that_is_small_for_the_time_is_not_learned_by_heart(book, tmp_pat
     )
     finish(training)
     assert training.finished and training.state.step < training.config.train.steps
-    assert training.best is not None and training.best["step"] == training.state.step - 40
+    assert training.decisions.best is not None and training.decisions.best["step"] == training.state.step - 40
     _, best = best_checkpoint(tmp_path / "a")
-    assert best["step"] == training.best["step"]
+    assert best["step"] == training.decisions.best["step"]
     assert verdict.of_run(training.run)[-1].numbers["advice"] == "more text"
 
 

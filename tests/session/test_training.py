@@ -179,7 +179,7 @@ def test_resume_refuses_a_changed_text_until_it_is_accepted(book, tmp_path, tiny
         reopen(tmp_path / "a", {"steps": 50})
     training, notes = reopen(tmp_path / "a", {"steps": 50}, accept_new_data=True)
     assert any("changed text" in note for note in notes)
-    assert training.best is None, "what was best on another text says nothing about this one"
+    assert training.decisions.best is None, "what was best on another text says nothing about this one"
     finish(training)
     assert "fingerprint" in json.dumps(Run.open(tmp_path / "a").record["changes"])
 

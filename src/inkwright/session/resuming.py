@@ -80,24 +80,22 @@ def _flat(config: RunConfig) -> dict[str, Any]:
 def _changed(run: Run, settings: Mapping[str, Any]) -> RunConfig:
     old = run.config
     asked = configs.resolve(settings)  # bounds and names are checked as everywhere
-    sections: dict[str, dict[str, Any]] = {section: {} for section in configs.SECTIONS}
+    changes = dict[str, Any]()
     fixed: list[str] = []
     for name in settings:
         section = configs.settable()[name][0]
         value, before = getattr(getattr(asked, section), name), getattr(getattr(old, section), name)
         if value != before and name not in FREE:
             fixed.append(f"--{name.replace('_', '-')}: {before} -> {value}")
-        sections[section][name] = value
+        changes[name] = value
     if fixed:
         raise ModelError(
             "a run cannot change " + "\nerror: a run cannot change ".join(fixed),
             "what may change: " + ", ".join(sorted(FREE)),
         )
-    if (
-        sections["train"].get("steps", old.train.steps) != old.train.steps
-    ):  # a number of steps takes the place of minutes
-        sections["train"] |= {"minutes": None, "plan": ()}
-    return RunConfig.model_validate({s: configs.change(getattr(old, s), **values) for s, values in sections.items()})
+    if changes.get("steps", old.train.steps) != old.train.steps:  # a number of steps takes the place of minutes
+        changes |= {"minutes": None, "plan": ()}
+    return configs.with_settings(old, changes)
 
 
 def _check_text(run: Run, config: RunConfig, text: list[str] | None, accept_new_data: bool, strict: bool) -> list[str]:

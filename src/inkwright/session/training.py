@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 
 from inkwright import interrupt
 from inkwright.clock import Stopwatch
-from inkwright.config import SECTIONS, RunConfig, change
+from inkwright.config import RunConfig, with_settings
 from inkwright.errors import DivergedError, MachineError, SaveError
 from inkwright.language_model import LanguageModel
 from inkwright.model.counts import Counts
@@ -19,13 +18,15 @@ from inkwright.run import checkpoint
 from inkwright.run.card import card
 from inkwright.run.checkpoint import Checkpoint
 from inkwright.run.folder import Run
+from inkwright.session.decisions import Decisions
+from inkwright.session.judging import Passage, judge
 from inkwright.session.minutes import SAMPLE_TOKENS, deadline_of, replanned
+from inkwright.session.progress import Progress
 from inkwright.text import tokens
 from inkwright.text.windows import Windows
 from inkwright.train import device
 from inkwright.train.guard import Guard
 from inkwright.train.loop import StepReport, TrainState, count, train
-from inkwright.train.loss import evaluate
 from inkwright.train.optimizer import build_optimizers
 from inkwright.train.plan import evaluation_is_due
 from inkwright.train.selfcheck import settle
@@ -33,33 +34,6 @@ from inkwright.train.selfcheck import settle
 MOST_FAILED_SAVES = 3  # in a row
 MOST_REWINDS = 5
 REWIND_SCALE = 0.5  # of the learning rate, each time a diverged run goes back
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a training stands after a step."""
-
-    step: int
-    """Updates done."""
-    steps: int
-    """Updates planned."""
-    loss: float
-    """Training loss of the last batch, nats per token."""
-    val: dict[str, float] | None
-    """Exact validation loss where this step was evaluated: val_loss, val_loss_stderr, bits_per_char, bits_per_byte."""
-    sample: str | None
-    """What the model wrote after this step, where it was asked to; the same seed each time."""
-    learning_rate: float
-    tokens_per_second: float
-    """Training speed since this process began with the run; evaluations and saves do not count."""
-    seconds: float
-    """Time spent on this run so far, over all its sittings."""
-    checkpoint: Path | None
-    """The checkpoint that was saved at this step."""
-    warnings: tuple[str, ...]
-    """What went wrong on the way and was worked around: a save that failed, a run that went back."""
-    lm: LanguageModel
-    """The model as it is now. It changes with the next step."""
 
 
 class Training:
@@ -102,14 +76,8 @@ class Training:
         )
         scale = state.get("learning_rate_scale", 1.0)
         self.state = TrainState(model, optimizers, forward, state["step"], guard, scale)
-        self.report = StepReport(**state["report"]) if state.get("report") else None
-        self.val: dict[str, float] | None = state.get("val")
-        self.sample: str | None = state.get("sample")
-        same_text = saved.model_folder.facts is not None and saved.model_folder.facts["tokens"] == self.fingerprint
-        self.best: dict[str, float] | None = state.get("best") if same_text else None  # judged on another text
-        self.without_best: int = state.get("without_best", 0) if same_text else 0
-        self.rewinds: int = state.get("rewinds", 0)
-        self.earlier_seconds: float = state.get("seconds", 0.0)
+        facts = saved.model_folder.facts
+        self.decisions = Decisions.read(state, facts is not None and facts["tokens"] == self.fingerprint)
         self.saved_step: int = state["step"]
 
     @property
@@ -125,13 +93,13 @@ class Training:
     @property
     def seconds(self) -> float:
         """Time spent on this run so far, over all its sittings."""
-        return self.earlier_seconds + self._watch.seconds
+        return self.decisions.earlier_seconds + self._watch.seconds
 
     @property
     def finished(self) -> bool:
         """Whether the planned steps are done, or no evaluation has been better for too long."""
         patience = self.config.train.patience
-        return self.state.step >= self.config.train.steps or bool(patience and self.without_best >= patience)
+        return self.state.step >= self.config.train.steps or bool(patience and self.decisions.without_best >= patience)
 
     # ------------------------------------------------------------ the loop
 
@@ -145,8 +113,8 @@ class Training:
             while True:
                 try:
                     due = self._evaluation_is_due() or self._sample_is_due() or self.saved_step != self.state.step
-                    if self.report is not None and due:
-                        now = self._look_around(self.report)
+                    if self.decisions.report is not None and due:
+                        now = self._look_around(self.decisions.report)
                         began = time.monotonic()
                         yield now
                         self._let_go(time.monotonic() - began)
@@ -190,8 +158,7 @@ class Training:
     def _took_a_step(self, steps: Iterator[StepReport]) -> bool:
         """Whether the memory sufficed for it; where it did not, smaller micro-batches may help."""
         try:
-            self.report = next(steps)
-            self.val = self.sample = None
+            self.decisions.stepped(next(steps))
             return True
         except (MemoryError, RuntimeError) as error:
             if not device.is_out_of_memory(error) or self._windows_at_once == 1:
@@ -226,12 +193,12 @@ class Training:
         """
         saved, _ = self.run.newest()
         last_good = f"{error.message}. Nothing was overwritten; last good: step {saved.state['step']:,}"
-        rewinds = self.rewinds + 1
+        rewinds = self.decisions.rewinds + 1
         if self.config.train.on_nan != "rewind" or rewinds > MOST_REWINDS:
             raise DivergedError(last_good, error.hint) from None
         scale = self.state.learning_rate_scale * REWIND_SCALE
         self._go_back(saved)
-        self.state.learning_rate_scale, self.rewinds = scale, rewinds
+        self.state.learning_rate_scale, self.decisions.rewinds = scale, rewinds
         self.warnings.append(f"{last_good}; going on from there with {scale:g} times the learning rate")
 
     def _change(self, step: int, **settings: Any) -> None:
@@ -240,34 +207,34 @@ class Training:
         Raises: SaveError
         """
         changes = [*self.run.record["changes"], {"step": step, **settings}]
-        self.run.change_config(_with(self.run.config, settings), changes=changes)
-        self.config = _with(self.config, settings)
+        self.run.change_config(with_settings(self.run.config, settings), changes=changes)
+        self.config = with_settings(self.config, settings)
 
     def _go_back(self, saved: Checkpoint) -> None:
         """Be again where a checkpoint was saved; the time since then was spent all the same."""
-        earlier_seconds = self.earlier_seconds
+        earlier_seconds = self.decisions.earlier_seconds
         self._restore(saved)
-        self.earlier_seconds = earlier_seconds
+        self.decisions.earlier_seconds = earlier_seconds
         self.run.forget_after(self.state.step)
 
     def _look_around(self, report: StepReport) -> Progress:
         """What is due after a step: a sample, an evaluation, a line in the record, a save."""
+        now, step, config = self.decisions, self.state.step, self.config.train
         if self._sample_is_due():
-            self.sample = self._written()
+            now.sample = self._written()
         if self._evaluation_is_due():
             self._evaluate()
-        step, config = self.state.step, self.config.train
-        if self.val is not None or self.sample is not None or step % config.report_every == 0:
+        if now.val is not None or now.sample is not None or step % config.report_every == 0:
             self._write_down(report)
         saved = None
-        new_best = self.best is not None and self.best["step"] == step
+        new_best = now.best is not None and now.best["step"] == step
         if new_best or step % config.checkpoint_every == 0 or self.finished:
             saved = self._save()
         warnings, self.warnings = tuple(self.warnings), []
         speed = self._trained_tokens / self._trained_seconds if self._trained_seconds else 0.0
         lr, steps = report.learning_rate, config.steps
         timing = (lr, speed, self.seconds)
-        return Progress(step, steps, report.loss, self.val, self.sample, *timing, saved, warnings, self.lm)
+        return Progress(step, steps, report.loss, now.val, now.sample, *timing, saved, warnings, self.lm)
 
     # ------------------------------------------------------------ the minutes
 
@@ -291,12 +258,12 @@ class Training:
     # ------------------------------------------------------------ what is due now and then
 
     def _evaluation_is_due(self) -> bool:
-        return self.val is None and evaluation_is_due(self.state.step, self.config.train)
+        return self.decisions.val is None and evaluation_is_due(self.state.step, self.config.train)
 
     def _sample_is_due(self) -> bool:
         step, config = self.state.step, self.config.train
         return (
-            self.sample is None
+            self.decisions.sample is None
             and bool(config.sample_every)
             and (step % config.sample_every == 0 or step >= config.steps)
         )
@@ -313,38 +280,15 @@ class Training:
 
     def _evaluate(self) -> None:
         began = time.monotonic()
-        windows = Windows(self.text.val, self.config.model.block_size)
-        found = evaluate(self.state.model, windows)
-        size = self.text.facts["val"]
-        self.val = {
-            "val_loss": found.loss,
-            "val_loss_stderr": found.stderr,
-            "bits_per_char": found.bits_per(tokens.scored_characters(size)),
-            "bits_per_byte": found.bits_per(size["bytes"] - size["unscored_bytes"]),
-        }
-        if math.isfinite(found.loss) and (self.best is None or found.loss < self.best["val_loss"]):
-            self.best, self.without_best = {"step": self.state.step, "loss": self.report_loss, **self.val}, 0
-        else:
-            self.without_best += 1
+        found = judge(self.lm, Passage(self.text.val, self.text.facts["val"]))
+        val = {f"val_{name}": found[name] for name in ("loss", "loss_stderr")}
+        self.decisions.judged(self.state.step, val | {name: found[name] for name in ("bits_per_char", "bits_per_byte")})
         if self.deadline:
             self.deadline.evaluation_seconds = time.monotonic() - began
 
-    @property
-    def report_loss(self) -> float:
-        """Training loss of the last batch."""
-        return self.report.loss if self.report else math.nan
-
     def _write_down(self, report: StepReport) -> None:
-        line = {
-            "step": report.step,
-            "loss": report.loss,
-            "grad_norm": report.grad_norm,
-            "learning_rate": report.learning_rate,
-        }
-        found = (self.val or {}) | ({} if self.sample is None else {"sample": self.sample})
-        timing = {"seconds": round(self.seconds, 3), "tokens": report.step * report.tokens}
         try:
-            self.run.report(line | found | timing)
+            self.run.report(self.decisions.line(report, self.seconds))
         except SaveError as error:
             self.warnings.append(f"step {report.step:,} is missing in metrics.jsonl ({error.message})")
 
@@ -357,12 +301,13 @@ class Training:
         folder = self.run.checkpoint_folder(step)
         facts = {"step": step, "tokens": self.fingerprint, "tokenizer": self.tokenizer.sha256}
         facts |= {"run": self.run.record["id"], "changes": self.run.record["changes"]}
-        facts |= self.val or {"val_loss": None}
-        description = card(self.config, self.text.facts, step, self.state.model.parameter_count, self.val)
+        facts |= self.decisions.val or {"val_loss": None}
+        description = card(self.config, self.text.facts, step, self.state.model.parameter_count, self.decisions.val)
+        decisions = self.decisions.record(self.state, self.seconds)
         model, optimizers, unseen = self.state.model, self.state.optimizers, self.text.unseen
         try:
             self.run.sync_reports()
-            checkpoint.save(folder, model, self.tokenizer, optimizers, self._decisions(), unseen, description, facts)
+            checkpoint.save(folder, model, self.tokenizer, optimizers, decisions, unseen, description, facts)
         except MachineError as error:
             self._failed_saves += 1
             told = f"save at step {step:,} failed ({error.message}); step {self.saved_step:,} is intact"
@@ -376,32 +321,8 @@ class Training:
         if self.deadline:
             self.deadline.save_seconds = time.monotonic() - began
         try:
-            self.run.retain(int(self.best["step"]) if self.best else None)
+            best = self.decisions.best
+            self.run.retain(int(best["step"]) if best else None)
         except MachineError as error:
             self.warnings.append(f"older checkpoints could not be taken away ({error.message})")
         return folder
-
-    def _decisions(self) -> dict[str, Any]:
-        """The small record that a step depends on besides weights, moments, text and configuration."""
-        return {
-            "step": self.state.step,
-            "report": vars(self.report) if self.report else None,
-            "val": self.val,
-            "sample": self.sample,
-            "best": self.best,
-            "without_best": self.without_best,
-            "skipped": self.state.guard.skipped,
-            "recent": self.state.guard.recent,
-            "learning_rate_scale": self.state.learning_rate_scale,
-            "rewinds": self.rewinds,
-            "seconds": round(self.seconds, 3),
-        }
-
-
-def _with(config: RunConfig, settings: dict[str, Any]) -> RunConfig:
-    """The configuration with some settings of any of its records changed."""
-    sections = {name: getattr(config, name) for name in SECTIONS}
-    mine = {
-        name: {k: v for k, v in settings.items() if k in type(record).model_fields} for name, record in sections.items()
-    }
-    return RunConfig(**{name: change(record, **mine[name]) for name, record in sections.items()})

@@ -6,7 +6,7 @@ from contextlib import closing
 from itertools import takewhile
 
 import torch
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich import progress as bars
 
 from inkwright import interrupt
 from inkwright.app.cli.console import Output, duration
@@ -14,9 +14,9 @@ from inkwright.app.cli.lines import rows
 from inkwright.language_model import LanguageModel
 from inkwright.run.card import describe, figures
 from inkwright.run.folder import best_checkpoint
-from inkwright.session import training as sessions
 from inkwright.session import verdict
 from inkwright.session.minutes import SAMPLE_TOKENS
+from inkwright.session.progress import Progress
 from inkwright.session.training import Training
 from inkwright.storage import megabytes
 from inkwright.text.corpus import Note
@@ -101,11 +101,11 @@ class Bar:
     def __init__(self, training: Training, out: Output, lines: bool = True) -> None:
         self.training, self.out, self.lines = training, out, lines
         self.moving = out.stream.isatty() and out.rich.is_terminal
-        self.bar = Progress(
-            TextColumn("{task.completed:>6,}/{task.total:,}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.fields[figures]}"),
-            TimeRemainingColumn(compact=True),
+        self.bar = bars.Progress(
+            bars.TextColumn("{task.completed:>6,}/{task.total:,}"),
+            bars.BarColumn(bar_width=None),
+            bars.TextColumn("{task.fields[figures]}"),
+            bars.TimeRemainingColumn(compact=True),
             console=out.rich,
             transient=True,
             disable=not self.moving,
@@ -121,7 +121,7 @@ class Bar:
     def __exit__(self, *error: object) -> None:
         self.bar.stop()
 
-    def show(self, now: sessions.Progress) -> None:
+    def show(self, now: Progress) -> None:
         """Move the bar; print what is worth keeping."""
         if now.val:
             self.val = f"{now.val['val_loss']:.3f}"
@@ -146,7 +146,7 @@ def _conclude(training: Training, out: Output, stopped: int) -> None:
         checkpoint=str(path),
         step=step,
         best_step=facts["step"],
-        loss=training.report_loss,
+        loss=training.decisions.loss,
         **{name: facts.get(name) for name in ("val_loss", "val_loss_stderr", "bits_per_char", "bits_per_byte")},
         parameters=training.state.model.parameter_count,
         baseline=run.record.get("baseline", []),
@@ -158,7 +158,7 @@ def _conclude(training: Training, out: Output, stopped: int) -> None:
         return
     early = step < training.config.train.steps
     planned = f" of {training.config.train.steps:,}" if early else ""
-    why = f": no better for {training.without_best} evaluations" if early else ""
+    why = f": no better for {training.decisions.without_best} evaluations" if early else ""
     out.row("done", f"step {step:,}{planned} after {duration(training.seconds)}{why}")
     if facts.get("val_loss") is not None:
         out.row("best", f"step {facts['step']:,}: {figures(facts)}")
@@ -166,7 +166,7 @@ def _conclude(training: Training, out: Output, stopped: int) -> None:
         out.paragraph("" if i else "verdict", finding.sentence)
     out.row("saved", str(path))
     out.say()
-    out.say(indented(training.sample or written(training.lm)))
+    out.say(indented(training.decisions.sample or written(training.lm)))
     out.say()
     out.row("next", f'inkwright sample {run.folder} --prompt "..."')
 
