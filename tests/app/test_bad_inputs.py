@@ -376,7 +376,7 @@ def test_a_verb_a_flag_or_a_value_that_cannot_be_is_told_with_what_can(here, ink
 
 def test_a_model_that_is_too_big_is_refused_before_anything_is_allocated(here, ink):
     said = ink("train", "book.txt", "--run", "runs/new", "--n-layer", 1000, "--n-embd", 8192)
-    tell(said, 5, "about ", "--n-layer 500")
+    tell(said, 5, "about ", "--n-layer ")
     assert "GB needed (805.3 B parameters x 16 bytes" in said.err and "GB free" in said.err
     assert not Path("runs/new").exists()
 
@@ -444,8 +444,14 @@ def test_a_damaged_newest_checkpoint_is_passed_over_and_told_or_refused_if_stric
     assert f"warning: step-00000030 is damaged ({name}: " in said.err and "; using step-00000020" in said.err
     said = ink("resume", "run")
     assert said.code == 0 and f"step-00000030 is damaged ({name}: " in said.err
-    assert "resuming from step 20" in said.err
+    assert "resuming from step 20, 10 steps will be repeated" in said.err
     assert ink("sample", "run", "--tokens", 3, "--strict").code == 0  # what was damaged has been trained again
+
+
+def test_a_file_is_no_model_and_the_run_it_lies_in_is_named(here, ink, copied):
+    run = copied()
+    tell(ink("info", run / "metrics.jsonl"), 4, "is a file, not a run or a model folder", f"{run} is one")
+    assert "hint: run is" in ink("info", "book.txt").err
 
 
 def test_a_checkpoint_without_its_manifest_is_damaged_too(here, ink, copied):
@@ -544,7 +550,10 @@ def test_a_record_of_the_training_that_was_scribbled_on_stops_nothing(here, ink,
 def test_resume_tells_what_is_gone_changed_or_not_to_be_changed(here, ink, tiny):
     assert ink("train", "book.txt", "--run", "r", *tiny, "--steps", 3).code == 0
     tell(
-        ink("resume", "r", "--n-layer", 2, "--seed", 3), 4, "a run cannot change --n-layer: 1 -> 2", "what may change: "
+        ink("resume", "r", "--n-layer", 2, "--seed", 3),
+        4,
+        "a run cannot change --n-layer: 1 -> 2",
+        "what may change: --checkpoint-every, ",
     )
     text = Path("book.txt").rename("moved.txt").read_text(encoding="utf-8")
     tell(ink("resume", "r", "--steps", 5), 3, f"the training text {here}/book.txt is no longer there", "--text PATH")

@@ -593,7 +593,7 @@ def out_of_memory(place: Path, tally: Tally) -> None:
             code, _ = finish(fork(lambda room=room, run=run: work(room, run), log))
             said = log.read_text()
             assert code in (0, 5), f"{code}: {said[-800:]}"
-            told = ["out of memory with"] if code == 0 else ["GB needed", "--micro-batch-size"]
+            told = ["out of memory with"] if code == 0 else ["GB needed", "--n-embd"]
             assert all(words in said for words in told), said
             assert Run.open(run).newest()[0].state["step"] == (1 if code == 0 else 0)
             no_leftovers(run)

@@ -211,7 +211,7 @@ def read_model(folder: Path, strict: bool = False) -> tuple[ModelFolder, Path, l
             raise ModelError(
                 f"{quoted(folder.name)} is a pickle file, which can run code; it was not opened", "give a folder"
             )
-        raise ModelError(f"{quoted(folder)} is a file, not a run or a model folder", f"{folder.parent} may be one")
+        raise ModelError(f"{quoted(folder)} is a file, not a run or a model folder", _around(folder))
     if os.path.isfile(folder / "config.json"):
         return model_folder.read(folder), folder, []
     if not os.path.isdir(folder) or not checkpoint_folders(folder):
@@ -277,6 +277,16 @@ def not_a_model(folder: Path) -> ModelError:
         return ModelError(f"no such folder: {quoted(folder)}", _suggestion(folder.parent))
     message = f"{quoted(folder)} is not a run or a model folder (no checkpoints, no config.json)"
     return ModelError(message, _suggestion(folder))
+
+
+def _around(file: Path) -> str | None:
+    """The model or the run that a file belongs to."""
+    near = [
+        folder
+        for folder in file.absolute().parents[:3]
+        if any((folder / f).is_file() for f in ("config.json", "run.json"))
+    ]
+    return f"{near[0]} is one" if near else _suggestion(file.parent)
 
 
 def _suggestion(parent: Path) -> str | None:

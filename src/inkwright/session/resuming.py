@@ -86,16 +86,20 @@ def _changed(run: Run, settings: Mapping[str, Any]) -> RunConfig:
         section = configs.settable()[name][0]
         value, before = getattr(getattr(asked, section), name), getattr(getattr(old, section), name)
         if value != before and name not in FREE:
-            fixed.append(f"--{name.replace('_', '-')}: {before} -> {value}")
+            fixed.append(f"{_flag(name)}: {before} -> {value}")
         changes[name] = value
     if fixed:
         raise ModelError(
             "a run cannot change " + "\nerror: a run cannot change ".join(fixed),
-            "what may change: " + ", ".join(sorted(FREE)),
+            "what may change: " + ", ".join(map(_flag, sorted(FREE))),
         )
     if changes.get("steps", old.train.steps) != old.train.steps:  # a number of steps takes the place of minutes
         changes |= {"minutes": None, "plan": ()}
     return configs.with_settings(old, changes)
+
+
+def _flag(setting: str) -> str:
+    return "--" + setting.replace("_", "-")
 
 
 def _check_text(run: Run, config: RunConfig, text: list[str] | None, accept_new_data: bool, strict: bool) -> list[str]:

@@ -17,7 +17,7 @@ from inkwright.model.counts import Counts
 from inkwright.run import checkpoint
 from inkwright.run.card import card
 from inkwright.run.checkpoint import Checkpoint
-from inkwright.run.folder import Run
+from inkwright.run.folder import Run, checkpoint_folders, step_of
 from inkwright.session.decisions import Decisions
 from inkwright.session.judging import Passage, judge
 from inkwright.session.minutes import SAMPLE_TOKENS, deadline_of, replanned
@@ -51,6 +51,9 @@ class Training:
         if strict and damaged:
             raise damaged[0]
         self.warnings = [f"{error.message}; resuming from step {saved.state['step']:,}" for error in damaged]
+        if damaged:
+            again = step_of(checkpoint_folders(run.folder)[-1]) - saved.state["step"]
+            self.warnings[-1] += f", {again:,} steps will be repeated"
         self.text = tokens.read(run.tokens_folder)
         self.tokenizer = saved.model_folder.tokenizer
         self._restore(saved)

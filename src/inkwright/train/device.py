@@ -69,19 +69,43 @@ def require_memory(config: ModelConfig, train: TrainConfig, device: torch.device
     Raises: MachineError   names what is needed and what is free
     """
     if needed_bytes(config, train) > (free := free_memory(device)):
-        raise too_large(config, train, f"{free / 1e9:,.1f} GB free")
+        raise too_large(config, train, f"{free / 1e9:,.1f} GB free", free)
 
 
-def too_large(config: ModelConfig, train: TrainConfig, there_is: str) -> MachineError:
-    """The error for a training that does not fit: what it needs, what there is, what to lower."""
+def too_large(config: ModelConfig, train: TrainConfig, there_is: str, room_bytes: int | None = None) -> MachineError:
+    """The error for a training that does not fit: what it needs, what there is, what would fit into `room_bytes` (half)."""
     parameters, windows = parameter_estimate(config), train.micro_batch_size or train.batch_size
     needed = needed_bytes(config, train)
     return MachineError(
         f"about {needed / 1e9:,.1f} GB needed ({_short(parameters)} parameters x {BYTES_PER_PARAMETER} bytes, "
         f"and the activations of {windows} windows), {there_is}",
-        f"--n-layer {max(1, config.n_layer // 2)}, --n-embd {max(config.n_head * 2, config.n_embd // 2)}, "
-        f"or --micro-batch-size {max(1, windows // 4)}",
+        _what_fits(config, train, needed // 2 if room_bytes is None else room_bytes),
     )
+
+
+def _what_fits(config: ModelConfig, train: TrainConfig, room_bytes: int) -> str | None:
+    """Each setting that is enough alone; where none is, all three halved until they are; None where nothing is."""
+    windows, least = train.micro_batch_size or train.batch_size, config.n_head * 2
+    halvings = range(1, max(config.n_layer, config.n_embd, windows).bit_length())
+    layers = [max(1, config.n_layer >> i) for i in halvings]
+    widths = [max(least, (config.n_embd >> i) // least * least) for i in halvings]
+    batches = [max(1, windows >> i) for i in halvings]
+
+    def fits(micro_batch_size: int = windows, **shape: int) -> bool:
+        smaller = train.model_copy(update={"micro_batch_size": micro_batch_size})
+        return needed_bytes(config.model_copy(update=shape), smaller) <= room_bytes
+
+    alone = [
+        next((f"--n-layer {n}" for n in layers if fits(n_layer=n)), None),
+        next((f"--n-embd {n}" for n in widths if fits(n_embd=n)), None),
+        next((f"--micro-batch-size {n}" for n in batches if fits(n)), None),
+    ]
+    all_three = (
+        f"--n-layer {n} --n-embd {width} --micro-batch-size {batch}"
+        for n, width, batch in zip(layers, widths, batches, strict=True)
+        if fits(batch, n_layer=n, n_embd=width)
+    )
+    return ", or ".join(filter(None, alone)) or next(all_three, None)
 
 
 def needed_bytes(config: ModelConfig, train: TrainConfig) -> int:
