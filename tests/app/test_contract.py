@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -336,7 +337,8 @@ def test_several_files_and_globs_are_several_documents(here, ink, tiny):
         shutil.copy("book.txt", name)
         Path(name).write_text(name + Path(name).read_text(encoding="utf-8"), encoding="utf-8")
     assert ink("train", "one.txt", "two.txt", "--run", "a", *tiny, "--steps", 2).code == 0
-    assert ink("train", "[ot][nw]*.txt", "--run", "b", *tiny, "--steps", 2).code == 0
+    said = ink("train", "[ot][nw]*.txt", "--run", "b", *tiny, "--steps", 2)
+    assert said.code == 0 and re.search(r"files +one.txt, two.txt\n", said.out)
     assert weights(Path("a")) == weights(Path("b"))
     assert [Path(text).name for text in Run.open(Path("a")).record["texts"]] == ["one.txt", "two.txt"]
     assert "documents  2" in ink("doctor", "one.txt", "two.txt").out

@@ -103,12 +103,12 @@ def restore_moments(model: LogitModel, optimizers: list[Optimizer], moments: dic
     for key, tensor in moments.items():
         name, _, kind = key.rpartition("|")
         kept.setdefault(name, {})[kind] = tensor
+    names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     for optimizer in optimizers:
         optimizer.state.clear()
         for group in optimizer.param_groups:
             for parameter in group["params"]:
-                name = next(n for n, p in model.named_parameters() if p is parameter)
-                state = kept.pop(name, {})
+                state = kept.pop(names[parameter], {})
                 for kind, tensor in state.items():  # the count of steps stays where the optimizer put it
                     optimizer.state[parameter][kind] = (
                         tensor.clone() if tensor.ndim == 0 else tensor.to(parameter.device, copy=True)

@@ -32,7 +32,6 @@ LONG_BLOCK_BYTES = 4096
 and 0.0080 at 1,024 to 0.0129 at 4,096 and 0.0147 at 8,192."""
 PROBES, PROBE_BYTES = 100, 50  # pieces of the text that are looked for in what a model was trained on
 MOST_SEEN = 0.1  # of them: some sentences stand in many texts
-CONFIDENCE = 0.95
 MOST_BYTES = 1e10  # of a text that anyone would fetch to settle a difference
 
 Verdict = Literal["a", "b", "same", "open"]
@@ -131,12 +130,12 @@ def _held_out(a: Side) -> CommonText:
         ids = held_out(a.folder).ids
     except ModelError as error:
         raise type(error)(error.message, "inkwright compare A B TEXT") from None
-    end_id, spelled = a.lm.tokenizer.end_id, a.lm.tokenizer.token_bytes
+    end_id = a.lm.tokenizer.end_id
     ends = np.flatnonzero(ids == end_id) if end_id is not None else np.empty(0, np.int64)
     pieces: list[Piece] = []
     for part in np.split(ids, ends):
         starts = len(part) > 0 and part[0] == end_id
-        text = b"".join(spelled[i] for i in part[int(starts) :].tolist()).decode()
+        text = a.lm.tokenizer.spell(part[int(starts) :]).decode()
         pieces += [Piece(text, bool(starts))] if text else []
     return CommonText(tuple(pieces), len(ends) > 0)
 
@@ -160,7 +159,7 @@ def _share_seen(side: Side, text: CommonText) -> float:
 
 def _trained_on(side: Side) -> Iterator[bytes]:
     """What the run around a model, and those it started from, trained on, in stretches that overlap by a probe."""
-    spelled, run = side.lm.tokenizer.token_bytes, run_of(side.folder)
+    run = run_of(side.folder)
     while run is not None:
         for folder in sorted(run.folder.glob("tokens/*/manifest.json")):
             try:
@@ -169,7 +168,7 @@ def _trained_on(side: Side) -> Iterator[bytes]:
                 continue
             for start in range(0, len(ids), 1 << 20):
                 interrupt.check()
-                yield b"".join(spelled[i] for i in ids[start : start + (1 << 20) + PROBE_BYTES].tolist())
+                yield side.lm.tokenizer.spell(ids[start : start + (1 << 20) + PROBE_BYTES])
         run = _earlier(run)
 
 
@@ -262,7 +261,7 @@ def t_quantile(degrees: int) -> float:
 
     Source: Abramowitz and Stegun 1964, 26.7.5
     """
-    z = 1.959964
+    z = 1.959964  # what the normal distribution has there
     terms = (
         (z**3 + z) / 4,
         (5 * z**5 + 16 * z**3 + 3 * z) / 96,

@@ -113,8 +113,8 @@ def written(lm: LanguageModel, prompt: str, config: SampleConfig, count: int) ->
 
 
 def _decoded(ids: np.ndarray, tokenizer: Tokenizer) -> str:
-    spelled, parts = tokenizer.token_bytes, []
+    parts: list[bytes] = []
     for start in range(0, len(ids), novelty.CHUNK):
         interrupt.check()
-        parts.append(b"".join(map(spelled.__getitem__, ids[start : start + novelty.CHUNK].tolist())))
+        parts.append(tokenizer.spell(ids[start : start + novelty.CHUNK]))
     return b"".join(parts).decode(errors="replace")

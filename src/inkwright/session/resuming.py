@@ -205,8 +205,8 @@ def _first_difference(run: Run, kept: tokens.Tokens, corpus: Corpus) -> int | No
     config = run.config.text
     if len(corpus.documents) != 1 or config.split != "tail" or config.val or config.train_fraction < 1:
         return None
-    spelled = run.newest()[0].model_folder.tokenizer.token_bytes
-    then = b"".join(spelled[i] for part in (kept.train, kept.val) for i in part.tolist())
+    tokenizer = run.newest()[0].model_folder.tokenizer
+    then = tokenizer.spell(kept.train) + tokenizer.spell(kept.val)
     now = corpus.documents[0].text.encode()
     return next((i for i, (a, b) in enumerate(zip(then, now, strict=False)) if a != b), min(len(then), len(now)))
 

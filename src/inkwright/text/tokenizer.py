@@ -157,6 +157,10 @@ class Tokenizer:
         """The text of some ids. Bytes that are not UTF-8 come out as U+FFFD; <|endoftext|> as its letters."""
         return b"".join(self.token_bytes[int(i)] for i in ids).decode(errors="replace")
 
+    def spell(self, ids: np.ndarray) -> bytes:
+        """The bytes that some ids, (N,), stand for, as they are."""
+        return b"".join(map(self.token_bytes.__getitem__, ids.tolist()))
+
     @cached_property
     def token_bytes(self) -> Sequence[bytes]:
         """What each id stands for; only the whole is sure to be UTF-8."""

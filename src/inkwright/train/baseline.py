@@ -43,7 +43,7 @@ def baseline(
 
     Raises: Interrupted   a stop was asked for on the way
     """
-    before, judged = (b"".join(map(tokenizer.token_bytes.__getitem__, ids.tolist())) for ids in (train_ids, val_ids))
+    before, judged = map(tokenizer.spell, (train_ids, val_ids))
     with ThreadPoolExecutor(2) as others:  # packers let other threads work meanwhile
         packed = [others.submit(_packed_nats, before[-MOST_BYTES:], judged, packer) for packer in PACKERS.values()]
         lines = _counted(train_ids, val_ids, tokenizer, block_size, ngram_order)

@@ -6,7 +6,7 @@ from cyclopts import Parameter
 
 from inkwright import interrupt
 from inkwright.app.cli.console import Output
-from inkwright.app.cli.flags import STDIN, Flags, gather
+from inkwright.app.cli.flags import Flags, as_given, gather
 from inkwright.config import resolve
 
 
@@ -26,7 +26,7 @@ def baseline(*texts: str, json: bool = False, flags: Annotated[Any, Parameter(na
     out = Output(json)
     settings = gather(flags, None).settings
     config = resolve(settings)
-    sources = [("-" if text == STDIN else text) for text in texts] or ["pydocs"]
+    sources = [as_given(text) for text in texts] or ["pydocs"]
 
     from inkwright.app.cli.lines import table
     from inkwright.session.judging import scale_of

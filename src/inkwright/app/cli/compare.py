@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from inkwright import interrupt
 from inkwright.app.cli.console import Output
-from inkwright.app.cli.flags import STDIN
+from inkwright.app.cli.flags import as_given
 from inkwright.config import TextConfig, build
 from inkwright.errors import quoted
 
@@ -46,7 +46,7 @@ def compare(
 
     with interrupt.listening():
         one, other = (comparing.Side(folder, load(folder, out)) for folder in (a, b))
-        text = comparing.common_text(one, other, [("-" if text == STDIN else text) for text in texts], config)
+        text = comparing.common_text(one, other, [as_given(text) for text in texts], config)
         for note in text.notes:
             out.note(note.message, note.hint)
         found = comparing.compare(one, other, text)

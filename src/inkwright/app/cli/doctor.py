@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from inkwright.app.cli.console import Output, complain
-from inkwright.app.cli.flags import STDIN, Flags, gather
+from inkwright.app.cli.flags import Flags, as_given, gather
 from inkwright.config import resolve
 from inkwright.errors import InkwrightError, UsageError
 from inkwright.text.doctor import findings
@@ -27,7 +27,7 @@ def doctor(*texts: str, json: bool = False, flags: Annotated[Any, Parameter(name
     out = Output(json)
     config = resolve(gather(flags, None).settings).text
     codec_name(config.encoding)
-    report = findings([("-" if text == STDIN else text) for text in texts], config)
+    report = findings([as_given(text) for text in texts], config)
     out.record(
         findings=[vars(finding) for finding in report.findings], summary=report.summary, exit_code=report.exit_code
     )

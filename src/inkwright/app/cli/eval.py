@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from inkwright.app.cli.console import Output
-from inkwright.app.cli.flags import STDIN
+from inkwright.app.cli.flags import as_given
 from inkwright.config import TextConfig, build
 
 
@@ -45,7 +45,7 @@ def eval(
     from inkwright.session.verdict import against
 
     lm = load(run, out, strict)
-    sources = [("-" if text == STDIN else text) for text in texts]
+    sources = [as_given(text) for text in texts]
     text = passage(lm, run, sources, config) if sources else held_out(run)
     for note in text.notes:
         out.note(note.message, note.hint)

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from inkwright import interrupt
 from inkwright.app.cli.console import Output
-from inkwright.app.cli.flags import STDIN, SampleFlags, sample_config
+from inkwright.app.cli.flags import SampleFlags, as_given, sample_config
 from inkwright.config import TextConfig
 from inkwright.errors import SettingError, UsageError, quoted
 
@@ -41,7 +41,7 @@ def novelty(
     if not 1 <= count <= 10_000:
         raise SettingError("count", f"must be 1 to 10000 (got {quoted(count)})")
     sampling = sample_config(flags or SampleFlags())
-    sources = [("-" if text == STDIN else text) for text in texts]
+    sources = [as_given(text) for text in texts]
     if sources and prompt:
         raise UsageError("--prompt is for samples, and texts were given", "give one of them")
     out = Output(json)

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from inkwright import interrupt
 from inkwright.app.cli.console import Output
-from inkwright.app.cli.flags import STDIN, Flags, gather
+from inkwright.app.cli.flags import Flags, as_given, gather
 
 
 def resume(
@@ -45,7 +45,7 @@ def resume(
     from inkwright.session.resuming import reopen
     from inkwright.text.corpus import Note
 
-    texts = [("-" if part == STDIN else part) for part in text] if text else None
+    texts = [as_given(part) for part in text] if text else None
     with interrupt.listening():
         training, notes = reopen(run, given.settings, texts, accept_new_data, strict)
         announce(training, [Note(note) for note in notes], out)

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from inkwright import config as configs
 from inkwright import interrupt
 from inkwright.app.cli.console import Output
-from inkwright.app.cli.flags import STDIN, Flags, gather
+from inkwright.app.cli.flags import Flags, as_given, gather
 from inkwright.errors import SettingError, UsageError
 
 
@@ -46,7 +46,7 @@ def train(
         raise UsageError("--run must be the name of a folder (got nothing)", "leave it out: runs/NAME-OF-THE-TEXT")
     given = gather(flags, config)
     preset = preset or given.preset
-    sources = [("-" if text == STDIN else text) for text in texts] or list(given.texts) or ["pydocs"]
+    sources = [as_given(text) for text in texts] or list(given.texts) or ["pydocs"]
     settings = ({"model": "gpt"} if portable else {}) | given.settings
     if portable and settings["model"] != "gpt":
         raise UsageError(f"--portable and --model {settings['model']} contradict each other", "leave one of them out")

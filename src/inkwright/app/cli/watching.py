@@ -21,6 +21,8 @@ from inkwright.session.training import Training
 from inkwright.storage import megabytes
 from inkwright.text.corpus import Note
 
+FILES_NAMED = 8  # of those that a text was read from
+
 
 def announce(training: Training, notes: Sequence[Note], out: Output) -> None:
     """What will be trained on what, before the first step."""
@@ -28,6 +30,11 @@ def announce(training: Training, notes: Sequence[Note], out: Output) -> None:
     train, val, model = facts["train"], facts["val"], training.state.model
     V = config.model.vocab_size
     out.row("text", f"{facts['name']}: {train['characters']:,} characters train, {val['characters']:,} validate")
+    if len(names := [source["name"] for source in facts["sources"]]) > 1:
+        out.row(
+            "files",
+            ", ".join(names[:FILES_NAMED]) + f" and {len(names) - FILES_NAMED:,} more" * (len(names) > FILES_NAMED),
+        )
     out.row(
         "tokens", f"{training.tokenizer.kind}, {V:,} different; {train['tokens']:,} train, {val['tokens']:,} validate"
     )
