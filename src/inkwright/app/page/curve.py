@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from typing import Any, NamedTuple
 
-from inkwright.app.page.html import dashed, element, hint, polyline
+from inkwright.app.page import lines as scale
+from inkwright.app.page.html import Axis, element, hint, labels, polyline
 from inkwright.session.history import thinned
-from inkwright.train.baseline import title
 
 MOST_POINTS = 400  # of the training loss: more cannot be seen
 TALLEST = 3.0  # nats: what lies further above the lowest loss is cut off, or the rest could not be told apart
-LABEL_GAP = 15  # between two labels
 
 Pairs = Sequence[tuple[int, float]]
 """(step, loss) in order."""
@@ -50,26 +49,23 @@ def _picture(
     def x(step: float) -> float:
         return LEFT + step / last * (size.width - LEFT - size.right)
 
-    def y(loss: float) -> float:
-        return TOP + (high - min(loss, high)) / (high - low) * (size.height - TOP - FOOT)
-
-    inside = [line for line in lines if low < line["loss"] < high]
-    parts = [*_levels(low, high, y, size), *_steps(last, x, size), *(_line(line, x(last), y) for line in inside)]
+    y = Axis(low, high, TOP, size.height - FOOT)
+    parts = [*_levels(y, size), *_steps(last, x, size), *scale.drawn(lines, "loss", y, LEFT, x(last))]
     parts.append(polyline(((x(step), y(loss)) for step, loss in train if loss <= high), "faint", 1))
     parts.append(polyline(((x(step), y(loss)) for step, loss in val), "mark", 2.5))
     for step, loss in val if len(val) <= MOST_POINTS else ():
         dot = f'<circle cx="{x(step):.1f}" cy="{y(loss):.1f}" r="3" fill="var(--mark)"/>'
         parts.append(hint(dot, f"step {step:,}: {loss:.4f} nats"))
-    parts += _names(inside, x(last), y, size)
+    parts += _names(scale.named(lines, "loss", y), x(last), size)
     if best:
         parts += _best(best, x, y, size)
     view = f'viewBox="0 0 {size.width} {size.height}" class="curve {size.name}" role="img" aria-label="{escape(said)}"'
     return f"<svg {view}>{''.join(parts)}</svg>"
 
 
-def _levels(low: float, high: float, y: Callable[[float], float], size: Size) -> Iterator[str]:
-    gap = next((gap for gap in (0.1, 0.2, 0.5, 1.0) if (high - low) / gap <= 8), 2.0)
-    for i in range(math.ceil(low / gap), math.floor(high / gap) + 1):
+def _levels(y: Axis, size: Size) -> Iterator[str]:
+    gap = next((gap for gap in (0.1, 0.2, 0.5, 1.0) if (y.high - y.low) / gap <= 8), 2.0)
+    for i in range(math.ceil(y.low / gap), math.floor(y.high / gap) + 1):
         level = y(i * gap)
         ends = f'x1="{LEFT}" x2="{size.width - size.right}" y1="{level:.1f}" y2="{level:.1f}"'
         yield f'<line {ends} stroke="var(--rule)"/>'
@@ -93,24 +89,15 @@ def _steps(last: int, x: Callable[[float], float], size: Size) -> Iterator[str]:
     yield element("text", key, x=LEFT, y=size.height - 4, class_="faint")
 
 
-def _line(line: dict[str, Any], end: float, y: Callable[[float], float]) -> str:
-    return hint(dashed(LEFT, end, y(line["loss"])), f"{title(line)}: {line['loss']:.4f} nats")
+def _names(named: Sequence[tuple[float, str]], end: float, size: Size) -> Iterator[str]:
+    """What the lines of the scale are: beside the picture, or in it above their lines."""
+    beside = size.name == "broad"
+    at = {"x": f"{end + 8:.1f}"} if beside else {"x": f"{end:.1f}", "text_anchor": "end"}
+    moved = [(level + (4 if beside else -4), text) for level, text in named]
+    return labels(moved, TOP + 4, size.height - FOOT, **at)
 
 
-def _names(lines: Sequence[dict[str, Any]], end: float, y: Callable[[float], float], size: Size) -> Iterator[str]:
-    """What the lines of the scale are; names that would cover each other are moved apart."""
-    free = -math.inf
-    for line in sorted(lines, key=lambda line: -line["loss"]):
-        level = y(line["loss"])
-        beside = size.name == "broad"
-        free = max(level + (4 if beside else -4), free + LABEL_GAP)
-        at = {"x": f"{end + 8:.1f}"} if beside else {"x": f"{end:.1f}", "text_anchor": "end"}
-        yield element("text", f"{title(line)} {line['loss']:.3f}", y=f"{free:.1f}", **at)
-
-
-def _best(
-    best: tuple[int, float], x: Callable[[float], float], y: Callable[[float], float], size: Size
-) -> Iterator[str]:
+def _best(best: tuple[int, float], x: Callable[[float], float], y: Axis, size: Size) -> Iterator[str]:
     at, level = x(best[0]), y(best[1])
     yield (f'<circle cx="{at:.1f}" cy="{level:.1f}" r="7" fill="none" stroke="var(--worse)" stroke-width="2"/>')
     anchor = "end" if at > size.width / 2 else "start"

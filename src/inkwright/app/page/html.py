@@ -1,8 +1,11 @@
 """A page as one file: its frame, its colours in light and dark, the few shapes that charts are made of. Knows no model."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from html import escape
+
+LABEL_GAP = 15  # from one line of writing to the next
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 
@@ -81,16 +84,44 @@ def dashed(x1: float, x2: float, y: float) -> str:
     return f'<line x1="{x1:.1f}" x2="{x2:.1f}" y1="{y:.1f}" y2="{y:.1f}" stroke="var(--line)" stroke-dasharray="6 4"/>'
 
 
-def grid(low: float, high: float, y: Callable[[float], float], left: float, right: float, top: float, unit: str) -> str:
-    """Level lines with their figures, where `y` says, from `left` to `right`; the unit above."""
+@dataclass(frozen=True)
+class Axis:
+    """The values that a picture shows: `low` at its `bottom`, `high` at its `top`."""
+
+    low: float
+    high: float
+    top: float
+    bottom: float
+
+    def __call__(self, value: float) -> float:
+        """How far down a value stands; what lies outside stands at the edge."""
+        inside = min(max(value, self.low), self.high)
+        return self.top + (self.high - inside) / ((self.high - self.low) or 1) * (self.bottom - self.top)
+
+
+def grid(axis: Axis, left: float, right: float, unit: str) -> str:
+    """Level lines with their figures, from `left` to `right`; the unit above."""
+    low, high = axis.low, axis.high
     gap = next(gap for gap in (0.05, 0.1, 0.2, 0.5, 1.0, 2.0) if (high - low) / gap <= 10 or gap == 2.0)
-    parts = [element("text", unit, x=4, y=top - 6, class_="faint")]
+    parts = [element("text", unit, x=4, y=axis.top - 6, class_="faint")]
     for i in range(math.ceil(low / gap), math.floor(high / gap) + 1):
-        level = y(i * gap)
+        level = axis(i * gap)
         parts.append(f'<line x1="{left}" x2="{right}" y1="{level:.1f}" y2="{level:.1f}" stroke="var(--rule)"/>')
         figure = f"{i * gap:.2f}".removesuffix("0")
         parts.append(element("text", figure, x=left - 8, y=f"{level + 4:.1f}", text_anchor="end", class_="faint"))
     return "".join(parts)
+
+
+def labels(named: Iterable[tuple[float, str]], top: float, bottom: float, **at: object) -> Iterator[str]:
+    """Writing at these heights, moved apart where one would cover another, and not above `top` or below `bottom`."""
+    wanted = sorted(named)
+    placed: list[float] = []
+    for level, _ in wanted:
+        placed.append(max(level, placed[-1] + LABEL_GAP if placed else top))
+    for i in reversed(range(len(placed))):
+        placed[i] = min(placed[i], placed[i + 1] - LABEL_GAP if i + 1 < len(placed) else bottom)
+    for level, (_, text) in zip(placed, wanted, strict=True):
+        yield element("text", text, y=f"{level:.1f}", **at)
 
 
 def hint(shape: str, text: str) -> str:

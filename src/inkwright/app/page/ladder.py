@@ -10,17 +10,19 @@ from statistics import mean
 
 from inkwright import storage
 from inkwright.app.cli.console import duration
-from inkwright.app.page.html import dashed, element, grid, hint, page, polyline, table
+from inkwright.app.page import lines as scale
+from inkwright.app.page.html import Axis, element, grid, hint, labels, page, polyline, table
 from inkwright.model import RUNGS
 from inkwright.session.ladder import Result, sample_of
 
-WIDTH, TOP, BOTTOM, LEFT, RIGHT = 960, 20, 330, 52, 120  # of the staircase
+WIDTH, TOP, BOTTOM, LEFT, RIGHT = 960, 20, 330, 52, 140  # of the staircase
 SAMPLE_TOKENS, SAMPLE_SEED = 300, 1337
 
 INTRODUCTION = """Each step of the staircase is a model with one idea more than the one to its left, trained on the same
 text and judged on all of the text that was held out, every token once. Lower is better: the loss is the model's surprise at
-the next token, in nats. A dot is one training. The dashed lines are models that only count: a network that does not pass
-below them has learned nothing that counting cannot do in a second."""
+the next token, in nats. A dot is one training. Dashed is the scale of the text: what guessing blindly, counting and packing
+need for it (▲: further up than the picture reaches). A network that does not pass below the counts has learned nothing that
+counting cannot do in a second."""
 
 CAUTIONS = (
     "Compare only at equal context. A model that sees 8 characters must be read against counts that see 8 characters, and "
@@ -91,11 +93,8 @@ def _staircase(rungs: list[list[Result]]) -> str:
     low, high = min(shown) - 0.05, max(shown) + 0.05
     step = (WIDTH - LEFT - RIGHT) / len(rungs)
 
-    def y(loss: float) -> float:
-        return TOP + (high - loss) / (high - low) * (BOTTOM - TOP)
-
-    parts = [grid(low, high, y, LEFT, WIDTH - RIGHT, TOP, "nats")]
-    parts += _count_lines(rungs, step, y)
+    y = Axis(low, high, TOP, BOTTOM)
+    parts = [grid(y, LEFT, WIDTH - RIGHT, "nats"), *_scale(rungs, step, y)]
     for i, (group, level) in enumerate(zip(rungs, means, strict=True)):
         x1, x2 = LEFT + i * step, LEFT + (i + 1) * step
         worse = i > 0 and level > means[i - 1]
@@ -112,21 +111,18 @@ def _staircase(rungs: list[list[Result]]) -> str:
     return f'<svg {size} aria-label="{escape(f"Validation loss of each rung: {said}")}">{"".join(parts)}</svg>'
 
 
-def _count_lines(rungs: list[list[Result]], step: float, y) -> Iterator[str]:
-    """The bigram and the best counts, as far as the context stays the same."""
+def _scale(rungs: list[list[Result]], step: float, y: Axis) -> Iterator[str]:
+    """The scale of the text, as far as the context stays the same; named where the last rung ends."""
     places = list(enumerate(group[0] for group in rungs))
-    for block_size, part in groupby(places, key=lambda place: place[1].block_size):
+    for _, part in groupby(places, key=lambda place: place[1].block_size):
         inside = list(part)
         x1, x2 = LEFT + inside[0][0] * step, LEFT + (inside[-1][0] + 1) * step
-        for name in ("bigram", "ngram"):
-            line = next(line for line in inside[0][1].baseline if line["name"] == name)
-            title = f"{line['order']}-gram counts" if name == "ngram" else "bigram counts"
-            yield hint(dashed(x1, x2, y(line["loss"])), f"{title}, context {block_size}: {line['loss']:.4f} nats")
-            if inside[-1][0] == len(rungs) - 1:
-                yield element("text", title, x=f"{x2 + 6:.1f}", y=f"{y(line['loss']) + 4:.1f}", class_="faint")
+        yield from scale.drawn(inside[0][1].baseline, "loss", y, x1, x2)
+    named = [(level + 4, text) for level, text in scale.named(rungs[-1][0].baseline, "loss", y)]
+    yield from labels(named, TOP + 4, BOTTOM + 4, x=WIDTH - RIGHT + 6, class_="faint")
 
 
-def _dots(group: list[Result], x: float, step: float, colour: str, y) -> Iterator[str]:
+def _dots(group: list[Result], x: float, step: float, colour: str, y: Axis) -> Iterator[str]:
     for i, result in enumerate(group):
         at = x + (i - (len(group) - 1) / 2) * min(10.0, step / (len(group) + 1))
         dot = f'<circle cx="{at:.1f}" cy="{y(result.loss):.1f}" r="4.5" fill="var(--{colour})"/>'
@@ -169,21 +165,21 @@ def _card(result: Result, rungs: list[list[Result]]) -> str:
 
 
 def _curve(result: Result, others: Sequence[Result]) -> str:
-    """The loss while training, over those of the other rungs in grey, and what counting reaches at this context."""
+    """The loss while training, over those of the other rungs in grey and the scale at this context."""
     curves, counts = [r.curve for r in others], _line(result, "ngram")
     values = [counts, *(loss for curve in curves for _, loss in curve)]
-    low, high, last = min(values), min(max(values), min(values) + 2.0), max(curve[-1][0] for curve in curves)
-
-    def y(loss: float) -> float:
-        return 6 + 78 * (high - min(loss, high)) / ((high - low) or 1)
+    low, last = min(values) - 0.05, max(curve[-1][0] for curve in curves)
+    y, end = Axis(low, min(max(values), low + 2.0), 6, 112), 192
 
     def points(curve: list[tuple[int, float]]) -> list[tuple[float, float]]:
-        return [(4 + 292 * step / last, y(loss)) for step, loss in curve]
+        return [(4 + (end - 4) * step / last, y(loss)) for step, loss in curve]
 
     grey = "".join(polyline(points(curve), "rule", 1) for curve in curves)
     said = (
         f"validation loss from {result.curve[0][1]:.3f} to {result.curve[-1][1]:.3f} over {result.curve[-1][0]:,} steps"
     )
-    line = hint(dashed(4, 296, y(counts)), f"the best counts there: {counts:.4f} nats")
-    own = hint(polyline(points(result.curve), "mark", 2), said)
-    return f'<svg viewBox="0 0 300 90" role="img" aria-label="{escape(said)}">{grey}{line}{own}</svg>'
+    parts = [grey, *scale.drawn(result.baseline, "loss", y, 4, end)]
+    parts.append(hint(polyline(points(result.curve), "mark", 2), said))
+    named = [(level + 4, text) for level, text in scale.named(result.baseline, "loss", y)]
+    parts += labels(named, 12, 116, x=end + 6, class_="faint")
+    return f'<svg viewBox="0 0 300 120" role="img" aria-label="{escape(said)}">{"".join(parts)}</svg>'

@@ -26,7 +26,7 @@ MOST_ROWS = 200  # of the table beside the curve
 QUESTIONS = {"scale": "Is this loss good?", "overfitting": "Did it overfit?", "help": "What would help most?"}
 CURVE = """The loss is the model's surprise at the next token, in nats; lower is better. The thick line is the loss on text
 that was held out, every token of it; the thin one that of the training batches. The dashed lines are the scale of this text:
-what packers and models that only count reach without any training."""
+what guessing blindly, counting and packing reach without any training (▲: further up than the picture reaches)."""
 COPIED = """Shaded: passages of {least} characters or more that stand word for word in the training text. Underlined: the
 longest one of each sample, however short. Why {least}: of {characters:,} characters of real text that was held out, and so
 cannot be copied, {share:.1%} lie in passages as long as that; shorter ones are chance, or simply the language."""

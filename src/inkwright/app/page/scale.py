@@ -10,18 +10,22 @@ import numpy as np
 from inkwright import storage
 from inkwright.app.cli.console import duration
 from inkwright.app.cli.scale import advise, command
-from inkwright.app.page.html import element, grid, hint, page, polyline, table
+from inkwright.app.page import lines as scale
+from inkwright.app.page.html import Axis, element, grid, hint, labels, page, polyline, table
+from inkwright.run.folder import Run
 from inkwright.session.law import Law
 from inkwright.session.sweep import Advice, Result, Sweep
 
-WIDTH, TOP, BOTTOM, LEFT, RIGHT = 960, 30, 380, 52, 110
+WIDTH, TOP, BOTTOM, LEFT, RIGHT = 960, 30, 380, 52, 220
+NAMES = 68  # of the sizes, at the ends of their lines; what the scale is called stands further right
 COLOURS = ("line", "mark", "worse")  # of the sizes, smallest first
 TIMES = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 36000, 86400, 604800)  # seconds
 
 INTRODUCTION = """Every dot is one training on this text, judged on all of the text that was held out: to the right are
 longer ones, further down better ones. Hollow dots read a share of the text only. A line is what the fitted curve says of one
 size; it is level from where the text has been read as often as helps. The upright line is the time that the advice is
-for; the band shows where the curve of the best size may lie with 90 % confidence."""
+for; the band shows where the curve of the best size may lie with 90 % confidence. Dashed is the scale of the text: what
+guessing blindly, counting and packing need for it (▲: further up than the picture reaches)."""
 
 CAUTIONS = (
     "What lies to the right of the last dots is a forecast: no model was trained for so long here. How fast the curves "
@@ -86,7 +90,7 @@ class Picture:
         self.band = np.quantile(self.lines[advice.size][1:], [0.05, 0.95], axis=0)
         losses = [r.bits_per_char for r in results]
         shown = [*losses, *(line[0, -1] for line in self.lines.values()), *self.band[:, -1]]
-        self.low, self.high = max(min(shown) - 0.03, 0.6 * min(losses)), max(losses) + 0.05
+        self.y = Axis(max(min(shown) - 0.03, 0.6 * min(losses)), max(losses) + 0.05, TOP, BOTTOM)
 
     def seconds(self, result: Result) -> float:
         """What a training takes at the speed of the long one."""
@@ -101,19 +105,22 @@ class Picture:
         share = math.log(seconds / self.first) / math.log(self.last / self.first)
         return LEFT + 20 + share * (WIDTH - LEFT - RIGHT - 20)
 
-    def y(self, loss: float) -> float:
-        """Where a loss stands; one outside the picture at its edge."""
-        return TOP + (self.high - min(max(loss, self.low), self.high)) / (self.high - self.low) * (BOTTOM - TOP)
-
     def svg(self) -> str:
         """All of it."""
-        parts = [grid(self.low, self.high, self.y, LEFT, WIDTH - RIGHT, TOP, "bits per character"), self._band()]
+        parts = [grid(self.y, LEFT, WIDTH - RIGHT, "bits per character"), *self._scale(), self._band()]
         parts += [*self._axis(), *self._curves(), *map(self._dot, self.results)]
         said = "; ".join(f"{r.point.size} {r.point.part} {r.bits_per_char:.3f}" for r in self.results)
         size = f'viewBox="0 0 {WIDTH} {BOTTOM + 50}" role="img"'
         return (
             f'<svg {size} aria-label="{escape(f"Bits per character of each training: {said}")}">{"".join(parts)}</svg>'
         )
+
+    def _scale(self) -> Iterator[str]:
+        """What the loss is read against."""
+        baseline = Run.open(self.results[0].point.folder).record["baseline"]
+        yield from scale.drawn(baseline, "bits_per_char", self.y, LEFT, WIDTH - RIGHT)
+        named = [(level + 4, text) for level, text in scale.named(baseline, "bits_per_char", self.y)]
+        yield from labels(named, TOP + 4, BOTTOM + 4, x=WIDTH - RIGHT + NAMES, class_="faint")
 
     def _band(self) -> str:
         edge = [*zip(self.times, self.band[0], strict=True), *zip(self.times[::-1], self.band[1][::-1], strict=True)]

@@ -59,34 +59,49 @@ export function bars({ model, drawn, kept, why }, taken, said, room) {
   return picture;
 }
 
-// Training and validation loss over steps, with what counting reaches as level lines.
+// Training and validation loss over steps, and the scale of the text: level lines as far as the picture reaches, and the
+// names of those beyond at its edge, so that no curve is squashed.
 export function curve({ train, val, baseline }, said, room) {
   const width = within(room, 300, 1200);
-  const [height, left, right, foot] = [width < 600 ? 220 : 300, 34, width < 600 ? 4 : 100, 22];
-  const lines = baseline.filter((line) => ["bigram", "ngram"].includes(line.name));
-  const losses = [...train, ...val].map((point) => point[1]).concat(lines.map((line) => line.loss));
+  const beside = width >= 600;
+  const [height, left, right, foot] = [beside ? 300 : 240, 34, beside ? 120 : 4, 22];
+  const counted = baseline.filter((line) => ["bigram", "ngram"].includes(line.name));
+  const losses = [...train, ...val].map((point) => point[1]).concat(counted.map((line) => line.loss));
   const low = Math.min(...losses) - 0.05;
   const high = Math.min(Math.max(...losses), low + 4) + 0.05;
   const last = Math.max(1, ...[...train, ...val].map((point) => point[0]));
   const x = (step) => left + (step / last) * (width - left - right);
-  const y = (loss) => 8 + ((high - Math.min(loss, high)) / (high - low)) * (height - 8);
+  const y = (loss) => 8 + ((high - Math.min(Math.max(loss, low), high)) / (high - low)) * (height - 8);
   const picture = draw("svg", { viewBox: `0 0 ${width} ${height + foot}`, role: "img", "aria-label": said });
   const gap = [0.1, 0.2, 0.5, 1, 2].find((size) => (high - low) / size <= 9) ?? 5;
   for (let level = Math.ceil(low / gap) * gap; level <= high; level += gap) {
     picture.append(draw("line", { class: "grid", x1: left, x2: width - right, y1: y(level), y2: y(level) }));
     picture.append(draw("text", { x: left - 6, y: y(level) + 4, "text-anchor": "end" }, level.toFixed(1)));
   }
-  for (const line of lines) {
-    const name = line.name === "ngram" ? `${line.order}-gram counts` : "bigram counts";
-    picture.append(draw("line", { class: "count", x1: left, x2: width - right, y1: y(line.loss), y2: y(line.loss) }));
-    const at = right > 50 ? { x: width - right + 6, y: y(line.loss) + 4 } : { x: width - right, y: y(line.loss) - 4, "text-anchor": "end" };
-    picture.append(draw("text", at, name));
+  for (const { loss } of baseline.filter((line) => low < line.loss && line.loss < high)) {
+    picture.append(draw("line", { class: "count", x1: left, x2: width - right, y1: y(loss), y2: y(loss) }));
   }
   for (const [kind, points] of [["train", train], ["val", val]]) {
     const path = points.map(([step, loss]) => `${x(step).toFixed(1)},${y(loss).toFixed(1)}`).join(" ");
     picture.append(draw("polyline", { class: kind, points: path }));
   }
+  const at = beside ? { x: width - right + 6 } : { x: width - right, "text-anchor": "end" };
+  const lines = [...baseline].sort((one, other) => other.loss - one.loss);
+  const heights = apart(lines.map((line) => y(line.loss) + (beside ? 4 : -4)), 12, height);
+  lines.forEach(({ name, order, loss }, i) => {
+    const mark = loss >= high ? "▲ " : loss <= low ? "▼ " : "";
+    const title = name === "ngram" ? `${order}-gram` : name;
+    picture.append(draw("text", { class: "line", ...at, y: heights[i] }, `${mark}${title} ${loss.toFixed(3)}`));
+  });
   picture.append(draw("text", { x: left, y: height + 16 }, "nats; blue: validation, grey: training"));
   picture.append(draw("text", { x: width - right, y: height + 16, "text-anchor": "end" }, `step ${last.toLocaleString("en")}`));
   return picture;
+}
+
+// Heights of labels from the top down, moved so that none covers another and all lie between top and bottom.
+function apart(heights, top, bottom, gap = 14) {
+  const placed = [];
+  for (const height of heights) placed.push(placed.length ? Math.max(height, placed.at(-1) + gap) : Math.max(height, top));
+  for (let i = placed.length - 1, most = bottom; i >= 0; i--, most = placed[i + 1] - gap) placed[i] = Math.min(placed[i], most);
+  return placed;
 }
