@@ -15,6 +15,9 @@ print(text[:148])
 # How much is it, and how many *different* characters does it have? The second number matters more than it looks: our
 # model will answer one question again and again, "which of these characters comes next?", and this is how many
 # answers there are. We call the set of them the alphabet, and its size V.
+#
+# The lecture was given with notebooks, pages of code and of what the code printed. `compare` puts what a notebook printed
+# beside what came out on your machine just now; `claim`, later on, says that something holds.
 
 # %%
 alphabet = sorted(set(text))

@@ -38,7 +38,7 @@ claim("the whole text survives", decode(encode(text)) == text)
 
 # %% [markdown]
 # Inkwright's own tokenizer does the same when it is asked for a *bare* alphabet (`--alphabet bare`). By itself it also
-# has a way to spell characters it never saw, so that no prompt is refused; the last chapter compares the kinds.
+# has a way to spell characters it never saw, so that no prompt is refused; the chapter *tokenizers* compares the kinds.
 
 # %%
 from inkwright.config import TextConfig

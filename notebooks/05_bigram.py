@@ -60,7 +60,7 @@ for _ in range(100):
     idx = torch.cat([idx, torch.multinomial(probs, num_samples=1)], dim=1)
 noise = "".join(alphabet()[i] for i in idx[0].tolist())
 compare(
-    "the untrained sample begins",
+    "start of the fresh sample",
     notebook="\nSr?qP-QWktXoL&jLDJgOLVz",
     here=noise[:24],
     platform_dependent=True,
@@ -69,8 +69,8 @@ print(noise[1:51])
 print(noise[51:])
 
 # %% [markdown]
-# That is why Inkwright starts its models with small logits, near zero: the first loss of a fresh model is ln V, and if
-# it is not, something is wrong with the model.
+# Wrong opinions cost more than none, and so Inkwright starts its models with small logits, near zero: the first loss of a
+# fresh model is then ln V, and if it is not, something is wrong with the model.
 
 # %%
 from inkwright.config import ModelConfig

@@ -62,7 +62,7 @@ print(sample)
 import hashlib
 
 compare(
-    "the sample begins",
+    "start of the sample",
     notebook="\nMARI he avayokis erceller thour d, "
     "myono thishe me tord se by he me, Forder anen",
     here=sample[:81],

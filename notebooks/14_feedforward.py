@@ -9,7 +9,7 @@
 import torch
 from torch import nn
 
-from inkwright.lessons.kit import compare, rung, train
+from inkwright.lessons.kit import claim, compare, rung, train
 
 C = 32
 feed_forward = nn.Sequential(nn.Linear(C, C), nn.ReLU())
@@ -26,7 +26,8 @@ nudged = x.clone()
 nudged[:, 3] += 1
 with torch.no_grad():
     moved = (feed_forward(nudged) - feed_forward(x)).abs().amax((0, 2)) > 0
-compare("positions moved", notebook=[t == 3 for t in range(8)], here=moved)
+print("moved:", ["yes" if m else "no" for m in moved])
+claim("position 3 and no other", moved.nonzero().tolist() == [[3]])
 
 # %% [markdown]
 # The bend in the middle (ReLU: what is below zero becomes zero) is the point. Without it, two linear layers one behind

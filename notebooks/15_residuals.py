@@ -61,7 +61,7 @@ for name in ("no-residual", "residual"):
 
 # %% [markdown]
 # The lecture adds two more things on the same rung. A *projection*: a linear layer behind the heads, and one behind the
-# bend of the feed-forward part, so that what a part writes onto the road fits there. And an inner layer four times as
+# ReLU of the feed-forward part, so that what a part writes onto the road fits there. And an inner layer four times as
 # wide. Together they make most of the parameters; published, 2.08 to 2.10.
 
 # %%

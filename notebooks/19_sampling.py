@@ -8,7 +8,7 @@
 import torch
 
 from inkwright.config import SampleConfig
-from inkwright.lessons.kit import compare
+from inkwright.lessons.kit import claim, compare
 from inkwright.sample.draw import probabilities
 
 scores = torch.tensor([0.1, -0.2, 0.3, -0.3, 0.5])
@@ -31,11 +31,8 @@ peaky = [0.0327, 0.0030, 0.1618, 0.0013, 0.8013]
 compare(
     "temperature 1/8", notebook=peaky, here=with_setting(temperature=0.125)
 )
-compare(
-    "temperature 0",
-    notebook=[0.0, 0.0, 0.0, 0.0, 1.0],
-    here=with_setting(temperature=0.0),
-)
+coldest = with_setting(temperature=0.0).tolist()
+claim("temperature 0: one is left", coldest == [0, 0, 0, 0, 1])
 late = scores.softmax(-1) / 0.125
 print("divided after softmax:", [f"{p:.4f}" for p in late / late.sum()])
 
@@ -64,7 +61,7 @@ print("min-p 0.6 :", [f"{q:.3f}" for q in with_setting(min_p=0.6)])
 # %%
 tied = torch.tensor([1.0, 2.0, 2.0, 0.0])
 kept = probabilities(tied, SampleConfig(top_k=1))
-compare("a tie, top-k 1", notebook=[0.0, 1.0, 0.0, 0.0], here=kept)
+claim("a tie, top-k 1: the first", kept.tolist() == [0, 1, 0, 0])
 
 # %% [markdown]
 # Does drawing follow the probabilities? Ten thousand draws say so. `draw` uses a generator that is given to it, so the

@@ -8,7 +8,7 @@
 
 # %%
 from inkwright.config import TextConfig
-from inkwright.lessons.kit import claim, compare, shakespeare
+from inkwright.lessons.kit import claim, shakespeare
 from inkwright.text.tokenizer import Tokenizer
 
 text = shakespeare()
@@ -63,11 +63,8 @@ usual = Tokenizer.fit(TextConfig(), [train])
 strange = "Où?"
 print("bytes:     ", tokenizers["bytes"].encode(strange).tolist())
 print("our usual: ", usual.encode(strange).tolist())
-compare(
-    "a new character: and back",
-    notebook=strange,
-    here=usual.decode(usual.encode(strange)),
-)
+back = usual.decode(usual.encode(strange))
+claim("a new character: and back", back == strange)
 try:
     tokenizers["characters"].encode(strange)
 except Exception as error:

@@ -17,13 +17,17 @@ DEMO = """# %% [markdown] seconds=1
 # # A demonstration
 #
 # Some *words*, and `code`, and **more**; a paragraph that is longer than eighty columns has to be broken into two lines.
+#
+#     a * b * c
+#     / d
 
 # %%
-from inkwright.lessons.kit import compare
+from inkwright.lessons.kit import claim, compare
 
 print("y" * 200)
 compare("one", notebook=1, here={one})
 compare("a draw", notebook="abc", here="abd", platform_dependent=True)
+claim("it holds", True)
 
 # %% tags=["plot"]
 raise AssertionError("only a notebook draws")
@@ -72,10 +76,17 @@ def test_a_chapter_is_plain_text_its_code_and_what_it_printed(ink: Ink, demo: Ca
     demo(1)
     out = ink("learn", "run", "demo").out
     assert "\nSome words, and code, and more; a paragraph" in out
-    assert '\n    print("y" * 200)\n' in out
+    assert '\n    print("y" * 200)\n' in out and "\n    a * b * c\n    / d\n" in out
     assert "\n  | " + "y" * 76 + "\n  | " + "y" * 76 + "\n  | " + "y" * 48 + "\n" in out
     assert "\n  | one                          notebook 1          here 1          equal\n" in out
     assert "differs here" in out and "only a notebook draws" not in out
+
+
+def test_a_chapter_ends_with_the_exercises_that_go_with_it(ink: Ink) -> None:
+    out = ink("learn", "run", "sampling").out
+    own = [each.id for each in EXERCISES.values() if each.chapter == "sampling"]
+    assert own and all(f"exercise   inkwright learn start {id}" in out for id in own)
+    assert "one-head" not in out
 
 
 def test_an_unknown_chapter_is_an_error_with_a_hint(ink: Ink) -> None:
@@ -86,7 +97,7 @@ def test_an_unknown_chapter_is_an_error_with_a_hint(ink: Ink) -> None:
 def test_a_replay_is_a_table_and_a_draw_that_differs_is_not_counted(ink: Ink, demo: Callable[[int], None]) -> None:
     demo(1)
     said = ink("learn", "--replay")
-    assert said.code == 0 and "\n1 of 1 figures are equal" in said.out
+    assert said.code == 0 and said.out.endswith("\n1 of 1 figures are equal, 1 of 1 claims hold.\n")
     assert said.out.splitlines()[1].split() == ["demo", "one", "1", "1", "yes"]
     assert said.err.startswith("warning: torch ") and "a draw" in said.err
     assert max(map(len, said.out.splitlines())) <= 80

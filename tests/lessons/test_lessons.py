@@ -64,8 +64,12 @@ PRINTED = {
     ],
     "positions": [4481], "heads": [7553], "feedforward": [8609], "residuals": [16_865, 41_921],
     "normalisation": [41_921, 42_369], "gpt": [42_369, 10_788_929],
+    "counting": [
+        4.174, 3.347, 2.482, 2.455, 2.049, 1.774, 1.669, 1.698, 1.876, 2.104, 1.897, 1.832,
+        2.484, 2.038, 1.719, 1.561, 1.523, 1.5165, 1.519, 1.522, 1.542, 194_505,
+    ],
 }  # fmt: skip
-"""What the notebooks printed, and the parameters of the lecture's models."""
+"""What the notebooks printed, the parameters of the lecture's models, and what counting reaches."""
 
 
 @pytest.mark.long
@@ -139,8 +143,16 @@ def test_a_long_value_is_broken_and_nothing_of_it_lost(value: object) -> None:
     text = described(compared(notebook=value, here=value))
     lines = text.splitlines()
     assert max(map(len, lines)) <= 76
-    first = "".join(line[11:] for line in lines[1 : 1 + len(lines) // 2])
+    first = "".join(line[10:] for line in lines[1 : 1 + len(lines) // 2])
     assert first.replace(" ", "") == described_value(value).replace(" ", "")
+
+
+def test_a_table_stands_row_by_row_and_a_figure_has_the_digits_that_were_printed() -> None:
+    table = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0], [9.0, 10.0]]
+    said = described(compared(notebook=table, here=table)).splitlines()
+    assert said[1].split("notebook ")[1] == "[[1.0000, 2.0000],"
+    assert said[5].strip() == "[9.0000, 10.0000]]" and len(said[5]) - len(said[5].lstrip()) == said[1].index("[[") + 1
+    assert "notebook 2.482      here 2.482 " in described(compared(notebook=2.482, here=2.48189, digits=3))
 
 
 def described_value(value: object) -> str:
@@ -158,7 +170,7 @@ def test_the_chapters_are_in_the_order_of_the_lecture() -> None:
         == (
             "text tokens split batches bigram training generating averaging attention scaling masks positions heads "
             "feedforward residuals normalisation dropout gpt sampling tokenizers "
-            "speakers backwards"
+            "speakers backwards counting"
         ).split()
     )
 

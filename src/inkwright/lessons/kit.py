@@ -7,7 +7,7 @@ own (text/windows.py), so this way of drawing is only for lessons.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any
 
@@ -102,10 +102,19 @@ class Row:
     here: Any
     equal: bool
     platform_dependent: bool
+    digits: int = field(default=4, repr=False)
+    """How many were printed behind the point."""
 
     def record(self, chapter: str) -> dict[str, Any]:
         """The row as a JSON line has it."""
-        return {"chapter": chapter, **asdict(self)}
+        facts = asdict(self)
+        del facts["digits"]
+        return {"chapter": chapter, **facts}
+
+    @property
+    def columns(self) -> tuple[str, str]:
+        """What the notebook printed and what came out here, each on one line."""
+        return shown(self.notebook, self.digits), shown(self.here, self.digits)
 
     @property
     def verdict(self) -> str:
@@ -136,14 +145,14 @@ def compare(quantity: str, *, notebook: Any, here: Any, digits: int = 4, platfor
     Numbers are equal when all printed digits are, tensors when every element is; a pair of bounds, `notebook=(2.3, 2.6)`,
     holds whatever lies between. A figure that hangs on how this build of torch draws is shown, but counts for nothing.
     """
-    shown = plain(here, digits)
+    here = plain(here, digits)
     if isinstance(notebook, tuple):
         low, high = notebook
-        equal, notebook = low <= shown <= high, f"{low} to {high}"
+        equal, notebook = low <= here <= high, f"{low} to {high}"
     else:
         notebook = plain(notebook, digits)
-        equal = notebook == shown
-    row = Row(quantity, notebook, shown, equal, platform_dependent)
+        equal = notebook == here
+    row = Row(quantity, notebook, here, equal, platform_dependent, digits)
     noted = _noted.get()
     if noted is not None:
         noted.append(row)
@@ -168,36 +177,43 @@ def described(row: Row) -> str:
     """A comparison in one line, or in three where the values are long."""
     if row.notebook is True:
         return f"{row.quantity:<28} {'yes, it holds' if row.equal else 'NOT SO'}"
-    notebook, here = shown(row.notebook), shown(row.here)
+    notebook, here = row.columns
     line = f"{row.quantity:<28} notebook {notebook:<10} here {here:<10} {row.verdict}"
     if len(line) <= WIDTH:
         return line
     lines = [f"{row.quantity}: {row.verdict}"]
-    for label, text in (("notebook", notebook), ("here", here)):
-        pieces = _pieces(text, WIDTH - 11)
-        lines += [f"  {label if i == 0 else '':<8} {piece}" for i, piece in enumerate(pieces)]
+    for label, value in (("notebook", row.notebook), ("here", row.here)):
+        pieces = _lines(value, row.digits, WIDTH - 10)
+        lines += [f" {label if i == 0 else '':<8} {piece}" for i, piece in enumerate(pieces)]
     if row.platform_dependent and not row.equal:
-        lines.append(f"  torch {torch.__version__} draws in another order on this machine; not an error.")
+        lines.append(f" torch {torch.__version__} draws in another order on this machine; not an error.")
     return "\n".join(lines)
 
 
-def shown(value: Any) -> str:
+def shown(value: Any, digits: int = 4) -> str:
     """A value on one line, as a person would write it."""
     if isinstance(value, list):
-        return f"[{', '.join(shown(item) for item in value)}]"
+        return f"[{', '.join(shown(item, digits) for item in value)}]"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}" if abs(value) >= 10_000 else str(value)
-    return f"{value:.4f}" if isinstance(value, float) else str(value).replace("\n", "\\n")
+    return f"{value:.{digits}f}" if isinstance(value, float) else str(value).replace("\n", "\\n")
+
+
+def _lines(value: Any, digits: int, width: int) -> list[str]:
+    """A value that is too long for one line: a table row by row, all else cut behind a comma where there is one."""
+    if not (isinstance(value, list) and isinstance(value[0], list)):
+        return _pieces(shown(value, digits), width)
+    rows = [shown(row, digits) for row in value]
+    table = [f"{'[' if i == 0 else ' '}{row}{',' if i < len(rows) - 1 else ']'}" for i, row in enumerate(rows)]
+    return [piece for row in table for piece in _pieces(row, width)]
 
 
 def _pieces(text: str, width: int) -> list[str]:
-    """The text cut into lines, behind a comma where there is one."""
     pieces = []
     while len(text) > width:
-        cut = max(text.rfind("], ", 0, width) + 2, 1) if "], " in text[:width] else text.rfind(", ", 0, width) + 1
-        cut = cut if cut > 1 else width
+        cut = text.rfind(", ", 0, width) + 1 or width
         pieces.append(text[:cut].rstrip())
-        text = text[cut:].lstrip() if text[cut - 1] in ",]" else text[cut:]
+        text = text[cut:].lstrip() if text[cut - 1] == "," else text[cut:]
     return [*pieces, text]

@@ -68,7 +68,7 @@ def list_() -> int:
     out.say()
     out.say("Exercises: inkwright learn start ID  (writes a file for you to fill in)")
     for exercise in EXERCISES.values():
-        out.say(f"  {exercise.id:<22} {exercise.title:<36} {exercise.chapter}")
+        out.say(f"  {exercise.id:<22} {exercise.title:<34} after {exercise.chapter}")
     return 0
 
 
@@ -101,12 +101,16 @@ def run(id: str, /) -> int:
         A chapter of the list.
     """
     from inkwright.lessons.chapters import chapter, chapters
+    from inkwright.lessons.exercises import EXERCISES
 
     out = Output()
     lesson = chapter(id)
     for block in _performed(lesson):
         out.say(block)
         out.say()
+    for exercise in EXERCISES.values():
+        if exercise.chapter == id:
+            out.row("exercise", f"inkwright learn start {exercise.id}: {exercise.title}")
     ids = list(chapters())
     after = ids[ids.index(id) + 1 :]
     out.row("next", f"inkwright learn run {after[0]}" if after else "inkwright learn list names the exercises")
@@ -185,7 +189,7 @@ def _performed(chapter: "Chapter") -> Iterator[str]:
 
 
 def _in_terminal(markdown: str) -> str:
-    """Markdown as plain paragraphs of 80 columns; what is set apart (lists, tables) keeps its lines."""
+    """Markdown as plain paragraphs of 80 columns; what is set apart (lists, tables, formulas) keeps its lines."""
     return "\n\n".join(_paragraph(block) for block in re.split(r"\n\s*\n", markdown))
 
 
@@ -193,6 +197,8 @@ def _paragraph(block: str) -> str:
     if block.startswith("#"):
         title = block.lstrip("# ")
         return f"{title}\n{'=' * len(title)}"
+    if block.startswith(INDENT):
+        return block
     plain = re.sub(r"\*+(\S[^*]*)\*+", r"\1", block.replace("`", ""))
     if block.startswith("|"):
         return _table(plain)
@@ -221,10 +227,7 @@ def _set_apart(printed: str) -> str:
 
 
 def _table_line(chapter: str, row: "Row") -> str:
-    from inkwright.lessons.kit import shown
-
-    values = (_cut(shown(value), 12) for value in (row.notebook, row.here))
-    notebook, here = values
+    notebook, here = (_cut(text, 12) for text in row.columns)
     equal = "yes" if row.equal else "differs" if row.platform_dependent else "NO"
     return f"{chapter:<13} {_cut(row.quantity, 28):<28} {notebook:>12} {here:>12}  {equal}"
 
@@ -242,7 +245,9 @@ def _conclude(rows: list["Row"], out: Output) -> int:
 
     counted = [row for row in rows if not row.platform_dependent]
     wrong = [row.quantity for row in counted if not row.equal]
-    out.say(f"{len(counted) - len(wrong)} of {len(counted)} figures are equal to the notebooks'.")
+    claims = [row.equal for row in counted if row.notebook is True]
+    figures = [row.equal for row in counted if row.notebook is not True]
+    out.say(f"{sum(figures)} of {len(figures)} figures are equal, {sum(claims)} of {len(claims)} claims hold.")
     differing = [row.quantity for row in rows if row.platform_dependent and not row.equal]
     if differing:
         out.warn(f"torch {torch.__version__} draws differently here: {', '.join(differing)}; that is not counted")
