@@ -25,6 +25,7 @@ WRONG = [
     ("position 0 must read itself", "dtype=torch.bool)", "dtype=torch.bool), -1"),
     ("weights[0, 0,", 'float("-inf")', "-10"),
     ("is nan", "dim=-1", "dim=0"),
+    ("stops with a RuntimeError", "torch.ones(T, T, dtype=torch.bool))", "torch.ones(8, 8, dtype=torch.bool))[:T, :T]"),
     ("is -inf", "scores.softmax(dim=-1)", "scores"),
     ("weights[0, 0, 0]: row 0 gives 0.25", "scores.softmax(dim=-1)", "torch.full((1, T, T), 0.25)"),
 ]

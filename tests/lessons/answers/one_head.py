@@ -41,6 +41,11 @@ WRONG = [
         "torch.tril(torch.ones(x.shape[1], x.shape[1]))",
         "torch.tril(torch.ones(x.shape[1], x.shape[1]), 1)",
     ),
+    (
+        "stops with a RuntimeError",
+        "torch.tril(torch.ones(x.shape[1], x.shape[1]))",
+        "torch.tril(torch.ones(8, 8))[: x.shape[1], : x.shape[1]]",
+    ),
     ("gather keys", "weights @ value(x)", "weights @ key(x)"),
     ("nothing was gathered", "weights @ value(x)", "value(x)"),
     ("weights are transposed", "weights @ value(x)", "weights.mT @ value(x)"),

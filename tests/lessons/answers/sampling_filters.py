@@ -26,6 +26,12 @@ WRONG = [
     ("after softmax", "torch.softmax(logits / t, dim=-1)", "torch.softmax(torch.softmax(logits, dim=-1) / t, dim=-1)"),
     ("temperature is not used", "logits / t", "logits"),
     ("multiplied by the temperature", "logits / t", "logits * t"),
+    ("logits[0], which was handed in,", "logits / t", "logits.div_(t)"),
+    (
+        "probs[2], which was handed in, is another afterwards",
+        "    kept = torch.zeros_like(probs)\n    kept[order[:k]] = probs[order[:k]]",
+        "    kept = probs\n    kept[order[k:]] = 0",
+    ),
     ("softmax is missing", "torch.softmax(logits / t, dim=-1)", "logits / t"),
     ("k-th token is left out", "order[:k]", "order[: k - 1]"),
     ("one token too many", "order[:k]", "order[: k + 1]"),

@@ -19,6 +19,7 @@ def mean_loss(model, batches):
 
 WRONG = [
     ("must be divided by 1 - p", " / (1 - p)", ""),
+    ("x[0, 0], which was handed in", "return x * keep / (1 - p)", "return x.mul_(keep / (1 - p))"),
     ("divided by p, not", "/ (1 - p)", "/ p"),
     ("share that goes", ">= p", "<= p"),
     ("training=False", "if not training:", "if False:"),

@@ -66,11 +66,13 @@ def _alphabet(what: str, got: Any, expected: list[str], unsorted: dict[str, list
 
 
 def _refuses_strangers(encode: Callable[..., Any]) -> None:
-    try:
-        got = encode("abz", list("abc"))
-    except (KeyError, ValueError, IndexError):
-        return
-    raise Wrong(f"encode('abz') with the alphabet a, b, c gives {got}: the unknown z must be an error")
+    for stranger in "zA\r":
+        try:
+            got = encode(f"ab{stranger}", list("abc"))
+        except (KeyError, ValueError, IndexError):
+            continue
+        text = repr(f"ab{stranger}")
+        raise Wrong(f"encode({text}) with the alphabet a, b, c gives {got}: the unknown {stranger!r} must be an error")
 
 
 EXERCISE = Exercise("encode-decode", "characters to numbers and back", "tokens", STARTER, HINT, check)

@@ -81,6 +81,16 @@ def same(
         raise Wrong(f"{finding}, expected {right}{because(values, slips, atol)}")
 
 
+def unchanged(what: str, given: Tensor, before: Tensor) -> None:
+    """What was handed to the learner's function is as it was.
+
+    Raises: Wrong
+    """
+    if not torch.equal(given, before):
+        place = _first(given != before)
+        raise Wrong(f"{_element(what, place)}, which was handed in, is another afterwards: work on a copy")
+
+
 def because(values: Tensor, slips: Slips, atol: float = 1e-5) -> str:
     """The known mistake that gives just these values, as the end of a sentence; nothing if none does."""
     for words, results in slips.items():

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from inkwright.lessons.exercises.exercise import Exercise, random, same
+from inkwright.lessons.exercises.exercise import Exercise, random, same, unchanged
 
 STARTER = '''
 """From logits to the tokens that may be drawn.
@@ -66,11 +66,15 @@ def check(temperature: Callable[..., Any], top_k: Callable[..., Any], top_p: Cal
         probs = torch.tensor(case)
         shown = f"[{', '.join(f'{p:.3g}' for p in case)}]"
         for k in (2, 1, 3, len(case), len(case) + 5):
-            _top_k(f"top_k({shown}, {k})", top_k(probs.clone(), k), probs, k)
+            given = probs.clone()
+            _top_k(f"top_k({shown}, {k})", top_k(given, k), probs, k)
+            unchanged("probs", given, probs)
         for p in (0.0001, 0.3, 0.5, 0.6, 0.75, 0.9, 1.0):
             if case in CASES and p in (0.9,) and 0.15 in case:
                 continue  # 0.5 + 0.25 + 0.15 is 0.9 only on paper
-            _top_p(f"top_p({shown}, {p})", top_p(probs.clone(), p), probs, p)
+            given = probs.clone()
+            _top_p(f"top_p({shown}, {p})", top_p(given, p), probs, p)
+            unchanged("probs", given, probs)
     return "Right: temperature, top-k and top-p are exact, ties included."
 
 
@@ -84,7 +88,9 @@ def _temperature(temperature: Callable[..., Any], logits: Tensor, t: float) -> N
         "multiplied by the temperature, divide by it": (logits * t).softmax(-1),
         "these are logits, softmax is missing": logits / t,
     }
-    same(f"temperature(logits, {t})", temperature(logits.clone(), t), (logits / t).softmax(-1), slips)
+    given = logits.clone()
+    same(f"temperature(logits, {t})", temperature(given, t), (logits / t).softmax(-1), slips)
+    unchanged("logits", given, logits)
 
 
 def _top_k(what: str, got: Any, probs: Tensor, k: int) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from inkwright.lessons.exercises.exercise import Exercise, Wrong, kind, random, same, tensor
+from inkwright.lessons.exercises.exercise import Exercise, Wrong, kind, random, same, tensor, unchanged
 
 STARTER = '''
 """Dropout while learning, never while judging.
@@ -51,7 +51,9 @@ def _dropout(dropout: Callable[..., Any], x: Tensor, p: float) -> None:
     same(
         "dropout(x, p, training=False)", dropout(x.clone(), p, False), x, {"divided by 1 - p all the same": x / (1 - p)}
     )
-    got = tensor("dropout(x, p, training=True)", dropout(x.clone(), p, True), x.shape)
+    given = x.clone()
+    got = tensor("dropout(x, p, training=True)", dropout(given, p, True), x.shape)
+    unchanged("x", given, x)
     dropped = got == 0
     if bool(dropped.any()) and bool((dropped.all(1) | ~dropped.any(1)).all()):
         raise Wrong("dropout drops whole rows: each number has its own chance")
