@@ -60,7 +60,7 @@ compare("with norms", notebook=42_369, here=with_norms.parameter_count)
 
 # %% [markdown]
 # Three blocks are not deep, so there is little to gain: published, 2.06 instead of 2.08 after 5,000 steps. After a few
-# hundred there is nothing to see yet:
+# hundred there is no gain to be seen yet:
 
 # %%
 for name in ("wide", "layernorm"):

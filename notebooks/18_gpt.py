@@ -94,7 +94,7 @@ written = generate(model, [0], SampleConfig(max_new_tokens=200))
 print(decode(list(written)).strip())
 
 # %% [markdown]
-# Keep one thing in mind about all these losses. Counting, with no network at all, gets far too: the best count model
+# Keep one thing in mind about all these losses. Counting, with no network at all, gets far too (chapter *counting*): the best count model
 # reaches 1.52 on this text when it may look back as far as it likes. The small models of these lessons do not come near
 # it. Only scale passes it, and by little. `inkwright baseline` draws that line for any text, and `inkwright ladder` trains
 # every rung of these lessons on it.

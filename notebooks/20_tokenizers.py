@@ -26,11 +26,11 @@ tokenizers = {
         TextConfig(tokenizer="bpe", vocab_size=2048), [train]
     ),
 }
-line = "You are all resolved rather to die than to famish?"
+line = "rather to die than to famish?"
 for name, tokenizer in tokenizers.items():
     pieces = [tokenizer.decode([i]) for i in tokenizer.encode(line)]
     print(f"{name:<10} {len(pieces):>3} tokens for this line")
-    print("   ", "|".join(pieces)[:72])
+    print("   ", "|".join(pieces))
 
 # %% [markdown]
 # **BPE** begins with bytes and joins the pair that occurs most often into a new token, again and again, until the

@@ -160,6 +160,8 @@ claim("far above the commonest", accuracy > commonest + 0.1)
 confusion = torch.zeros(6, 6, dtype=torch.int64)
 for truth, guess in zip(test_y, said, strict=True):
     confusion[truth, guess] += 1
-print(" " * 16, *(f"{name.split()[-1][:6]:>7}" for name in speakers))
+print(
+    " " * 16, *(f"{max(name.split(), key=len)[:6]:>7}" for name in speakers)
+)
 for name, row in zip(speakers, confusion.tolist(), strict=True):
     print(f"{name:<16}", *(f"{count:>7}" for count in row))

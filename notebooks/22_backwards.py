@@ -20,8 +20,8 @@ words = sorted(word for word in found if 3 <= len(word) <= 10)
 order = torch.randperm(len(words)).tolist()
 held_out = [words[i] for i in order[:1000]]
 training = [words[i] for i in order[1000:]]
-print(f"{len(training):,} words to learn from, such as", training[:4])
-print(f"{len(held_out):,} words held out, such as", held_out[:4])
+print(f"{len(training):,} words to learn from, such as", *training[:4])
+print(f"{len(held_out):,} words held out, such as", *held_out[:4])
 
 # %% [markdown]
 # A dot begins a word, ends it, and fills up what is short, so that all are equally long. The decoder gets what it should

@@ -1,5 +1,6 @@
 """A real browser without a network: Debian's chromium, driven by playwright. Tests skip where either is missing."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from typing import Any
@@ -46,3 +47,12 @@ def visit(browser: Any) -> Iterator[Any]:
     yield go
     for each in visits:
         each.context.close()
+
+
+SCALE = ("uniform", "unigram", "bigram", "-gram", "gzip", "xz")
+
+
+def named_lines(page: Any, picture: str) -> list[str]:
+    """The lines of the scale that a picture names, in the order of the scale."""
+    texts = page.eval_on_selector_all(f"{picture} text", "all => all.map(one => one.textContent)")
+    return [name for name in SCALE if any(re.search(rf"{name} \d+\.\d{{3}}$", text) for text in texts)]

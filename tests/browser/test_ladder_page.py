@@ -7,8 +7,13 @@ from typing import Any
 import pytest
 
 from inkwright.app.cli import run as command
+from tests.browser.conftest import SCALE, named_lines
 
 pytestmark = pytest.mark.slow
+OUTSIDE = """() => [...document.querySelectorAll("svg:not(.narrow) text")].filter(text => {
+  const [inner, edge] = [text.getBoundingClientRect(), text.ownerSVGElement.getBoundingClientRect()];
+  return inner.right > edge.right + 1 || inner.left < edge.left - 1 || inner.bottom > edge.bottom + 1
+}).map(text => text.textContent)"""
 HOSTILE = '<script>document.title="run"</script><img src=x onerror="document.title=1">'
 
 
@@ -63,6 +68,15 @@ def test_every_figure_of_the_staircase_stands_in_the_table_too(visit: Any, page:
     for row in rows[1:]:
         assert heights.pop(row[0].split(",")[0]) == pytest.approx(float(row[3].split()[0]), abs=6e-4)
     assert heights == {}
+
+
+def test_the_staircase_and_every_curve_name_the_whole_scale(visit: Any, page: Path) -> None:
+    seen = visit(page.as_uri()).page
+    assert named_lines(seen, "figure svg") == list(SCALE)
+    for i in range(1, seen.locator(".card").count() + 1):
+        assert named_lines(seen, f".card:nth-child({i}) svg") == list(SCALE)
+    outside = seen.evaluate(OUTSIDE)
+    assert outside == []
 
 
 def test_pointing_at_a_dot_tells_its_figures(visit: Any, page: Path) -> None:

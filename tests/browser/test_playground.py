@@ -14,6 +14,7 @@ import pytest
 
 import inkwright
 from inkwright.app.cli import run as command
+from tests.browser.conftest import SCALE, named_lines
 
 pytest.importorskip("fastapi", reason="fastapi is not installed: the extra `serve`")
 pytestmark = pytest.mark.slow
@@ -247,6 +248,7 @@ def test_the_run_is_shown_with_what_counting_reaches(read: Callable[..., Reader]
     seen.page.wait_for_selector("#curve svg")
     assert "step 12 of 12" in seen.page.locator("#run-said").text_content()
     assert seen.page.locator("#curve svg").get_attribute("aria-label").startswith("book")
+    assert named_lines(seen.page, "#curve svg") == list(SCALE)
     seen.page.get_by_text("The curve as a table").click()
     assert seen.page.locator("#points tr").count() == 3
     assert "bigram counts" in seen.page.locator("#scale").text_content()

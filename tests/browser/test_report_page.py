@@ -9,7 +9,8 @@ import pytest
 from inkwright.app.cli import run as command
 from inkwright.run.folder import Run
 from inkwright.session.history import evaluations
-from tests.browser.test_ladder_page import HOSTILE, luminance
+from tests.browser.conftest import SCALE, named_lines
+from tests.browser.test_ladder_page import HOSTILE, OUTSIDE, luminance
 
 pytestmark = pytest.mark.slow
 TINY = "--n-layer 1 --n-head 2 --n-embd 32 --block-size 96 --batch-size 8 --threads 1 --dtype float32".split()
@@ -85,6 +86,12 @@ def test_every_point_of_the_curve_stands_in_the_table_too(visit: Any, run: Path,
     ]
     best = min(points, key=lambda point: point.val)
     assert f"lowest at step {best.step:,} with {best.val:.3f}" in seen.get_attribute("svg.broad", "aria-label")
+
+
+def test_the_curve_names_the_whole_scale_in_both_its_forms(visit: Any, page: Path) -> None:
+    seen = visit(page.as_uri()).page
+    assert named_lines(seen, "svg.broad") == named_lines(seen, "svg.narrow") == list(SCALE)
+    assert seen.evaluate(OUTSIDE) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

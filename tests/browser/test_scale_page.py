@@ -8,6 +8,7 @@ import pytest
 
 from inkwright.app.cli import run as command
 from inkwright.train import recipe
+from tests.browser.conftest import SCALE, named_lines
 from tests.session.test_sweep import TABLE
 
 pytestmark = pytest.mark.slow
@@ -48,6 +49,10 @@ def test_every_dot_stands_in_the_table_at_its_height(visit: Any, page: Path) -> 
     assert told == [row[5] for row in rows] and len(told) == 11
     by_height = [float(loss) for _, loss in sorted(zip([-height for height, _ in dots], told, strict=True))]
     assert all(b - a > -0.02 for a, b in pairwise(by_height))
+
+
+def test_the_picture_names_the_whole_scale(visit: Any, page: Path) -> None:
+    assert named_lines(visit(page.as_uri()).page, "figure svg") == list(SCALE)
 
 
 def test_no_name_of_a_line_lies_outside_the_picture(visit: Any, page: Path) -> None:

@@ -169,7 +169,7 @@ def _curve(result: Result, others: Sequence[Result]) -> str:
     curves, counts = [r.curve for r in others], _line(result, "ngram")
     values = [counts, *(loss for curve in curves for _, loss in curve)]
     low, last = min(values) - 0.05, max(curve[-1][0] for curve in curves)
-    y, end = Axis(low, min(max(values), low + 2.0), 6, 112), 192
+    y, end = Axis(low, min(max(values), low + 2.0), 6, 112), 178
 
     def points(curve: list[tuple[int, float]]) -> list[tuple[float, float]]:
         return [(4 + (end - 4) * step / last, y(loss)) for step, loss in curve]
