@@ -160,18 +160,18 @@ def test_a_model_that_gives_no_numbers_is_an_error(tiny_model: Make) -> None:
 SHAPES = get_args(ModelConfig.model_fields["shape"].annotation)
 
 
-@pytest.fixture(params=[*SHAPES, "biased", "gelu"])
-def swift(request: pytest.FixtureRequest, tiny_model: Make) -> LogitModel:
+@pytest.fixture(params=[*SHAPES, "biased", "gelu", "swift"])
+def packed(request: pytest.FixtureRequest, tiny_model: Make) -> LogitModel:
     """A tiny model that the kernels can write with."""
     pytest.importorskip("numba")
     changes = {"biased": {"bias": True}, "gelu": {"activation": "gelu"}, "lecture": {"activation": "relu"}}
-    name = request.param if request.param in SHAPES else "classic"
+    name = request.param if request.param in {*SHAPES, "swift"} else "classic"
     return tiny_model(name, dtype=torch.float32, block_size=8, **changes.get(request.param, {}))
 
 
-def test_the_kernels_write_what_the_plain_loop_writes(swift: LogitModel) -> None:
+def test_the_kernels_write_what_the_plain_loop_writes(packed: LogitModel) -> None:
     rng = random.Random(8)
-    engine = Engine(swift, slots=6, fast=True)
+    engine = Engine(packed, slots=6, fast=True)
     asked = {}
     for _ in range(6):
         ids, config = prompt(rng, 20), wish(rng, 1).model_copy(update={"max_new_tokens": 83})
@@ -181,19 +181,19 @@ def test_the_kernels_write_what_the_plain_loop_writes(swift: LogitModel) -> None
         for event in engine.step():
             heard[event.handle].append(event)
     for handle, (ids, config) in asked.items():
-        expected = alone(Engine(swift, fast=False), ids, config, never=[7, 8], top=3)
+        expected = alone(Engine(packed, fast=False), ids, config, never=[7, 8], top=3)
         for event, twin in zip(heard[handle], expected, strict=True):
             assert event.token_id == twin.token_id and event.logprob == pytest.approx(twin.logprob, abs=1e-4)
             assert [p for _, p in event.top] == pytest.approx([p for _, p in twin.top], abs=1e-4)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_no_text_of_the_kernels_can_tell_either(swift: LogitModel, threads: int) -> None:
-    assert Engine(swift).fast
+def test_no_text_of_the_kernels_can_tell_either(packed: LogitModel, threads: int) -> None:
+    assert Engine(packed).fast
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        among_others(swift, random.Random(9), slots=9)
+        among_others(packed, random.Random(9), slots=9)
     finally:
         torch.set_num_threads(before)
 
@@ -224,10 +224,10 @@ def test_a_packed_product_is_the_product_of_its_weights_and_no_row_knows_of_anot
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bfloat16", "int8"])
-def test_fewer_bits_change_the_probabilities_a_little(swift: LogitModel, precision: Precision) -> None:
+def test_fewer_bits_change_the_probabilities_a_little(packed: LogitModel, precision: Precision) -> None:
     config = SampleConfig(max_new_tokens=1)
-    exact = alone(Engine(swift, fast=True), [3, 1, 2], config, top=V)[0]
-    rough = alone(Engine(swift, fast=True, precision=precision), [3, 1, 2], config, top=V)[0]
+    exact = alone(Engine(packed, fast=True), [3, 1, 2], config, top=V)[0]
+    rough = alone(Engine(packed, fast=True, precision=precision), [3, 1, 2], config, top=V)[0]
     assert 0 < max(abs(math.exp(p) - math.exp(dict(rough.top)[i])) for i, p in exact.top) < 2e-2
 
 

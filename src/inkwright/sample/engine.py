@@ -12,6 +12,7 @@ from torch import Tensor
 from inkwright.config import SampleConfig
 from inkwright.model import LogitModel
 from inkwright.model.gpt import GPT
+from inkwright.model.swift import Swift
 from inkwright.sample.draw import Pen, log_probabilities
 from inkwright.sample.generate import evaluating, generate, half, steps
 
@@ -161,10 +162,10 @@ class Engine:
 
 
 def can_be_fast(model: LogitModel) -> bool:
-    """Whether the kernels can write with a model: a GPT in float32 on a CPU, and numba is here."""
+    """Whether the kernels can write with a model: a GPT or a swift one in float32 on a CPU, and numba is here."""
     weight = next(model.parameters(), None)
     here = weight is not None and weight.device.type == "cpu" and weight.dtype == torch.float32
-    return here and type(model) is GPT and importlib.util.find_spec("numba") is not None
+    return here and type(model) in (GPT, Swift) and importlib.util.find_spec("numba") is not None
 
 
 COMPILING = 20.0  # seconds, once on a machine
@@ -172,14 +173,16 @@ COMPILING = 20.0  # seconds, once on a machine
 
 def is_worth_it(model: LogitModel, tokens: int) -> bool:
     """Whether to write so many tokens by the kernels: they are loaded, or the text is long enough to wait for them."""
-    plain = tokens * (0.9e-3 * model.config.n_layer + 1e-9 * model.parameter_count)  # seconds, docs/diary.md
+    config = model.config
+    weights = config.n_embd * (12 * config.n_layer * config.n_embd + config.vocab_size)  # that every token meets
+    plain = tokens * (0.9e-3 * config.n_layer + 1e-9 * weights)  # seconds, docs/diary.md
     return can_be_fast(model) and ("inkwright.sample.fast" in sys.modules or plain > COMPILING)
 
 
 def _fast_slots(model: LogitModel, slots: int, precision: Precision) -> Slots:
     from inkwright.sample.fast import FastSlots  # numba takes half a second to import
 
-    assert isinstance(model, GPT), "only a GPT is written by the kernels"
+    assert isinstance(model, GPT | Swift), "only a GPT is written by the kernels"
     return FastSlots(model, slots, precision)
 
 

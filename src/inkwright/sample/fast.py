@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inkwright.config import SampleConfig
+from inkwright.config import ModelConfig, SampleConfig
 from inkwright.errors import ModelError
 from inkwright.model.gpt import GPT, SwiGLU, hidden_size
+from inkwright.model.swift import Swift
 from inkwright.sample import kernels
 from inkwright.sample.draw import Pen
 from inkwright.sample.engine import Precision
@@ -57,33 +58,37 @@ def pairs(weights: np.ndarray) -> np.ndarray:
     return halves[..., 0::2, :].astype(np.uint32) | halves[..., 1::2, :].astype(np.uint32) << np.uint32(16)
 
 
-def biases(layers: Sequence[Sequence[torch.nn.Linear]], width: int) -> np.ndarray:
-    """The biases of some layers side by side, (layers, width); where there are none, zeros."""
-    found = np.zeros((len(layers), width), np.float32)
-    for row, linears in zip(found, layers, strict=True):
+Part = tuple[Tensor, Tensor | None]
+"""A matrix (outputs, depth) and its bias, if it has one."""
+
+
+def layer(layers: Sequence[Sequence[Part]], precision: Precision) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One linear layer of every block, of parts that are side by side: weights, scales and biases; no bias is zeros."""
+    weights, scale = pack([torch.cat([matrix for matrix, _ in parts]) for parts in layers], precision)
+    found = np.zeros_like(scale)
+    for row, parts in zip(found, layers, strict=True):
         start = 0
-        for linear in linears:
-            if linear.bias is not None:
-                row[start : start + linear.out_features] = linear.bias.detach().float().numpy()
-            start += linear.out_features
-    return found
+        for matrix, bias in parts:
+            if bias is not None:
+                row[start : start + len(matrix)] = numbers(bias)
+            start += len(matrix)
+    return weights, scale, found
 
 
-def pack_model(model: GPT, precision: Precision) -> kernels.Weights:
+def numbers(tensor: Tensor) -> np.ndarray:
+    """A tensor as float32 in order."""
+    return np.ascontiguousarray(tensor.detach().float().numpy())
+
+
+NOTHING = np.zeros((0, 0), np.float32)
+
+
+def pack_gpt(model: GPT, precision: Precision) -> kernels.Weights:
     """A GPT as the kernels read it."""
     config = model.config
     blocks: list[Any] = list(model.blocks)
     modern = config.shape == "modern"
     activation = kernels.SWIGLU if modern else {"gelu": 0, "gelu_tanh": 1, "relu": 2}[config.activation]
-    hidden = hidden_size(config)
-
-    def numbers(tensor: Tensor | None) -> np.ndarray:
-        return np.zeros((0, 0), np.float32) if tensor is None else np.ascontiguousarray(tensor.detach().float().numpy())
-
-    def joined(groups: list[list[Any]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        weights, scale = pack([torch.cat([part.weight for part in group]) for group in groups], precision)
-        return weights, scale, biases(groups, scale.shape[1])
-
     norms: list[Any] = [norm for block in blocks for norm in (block.ln_1, block.ln_2)] + [model.ln_f]
     nothing = torch.zeros(config.n_embd)
     pairs = [torch.stack([n.weight, b if (b := getattr(n, "bias", None)) is not None else nothing]) for n in norms]
@@ -93,13 +98,16 @@ def pack_model(model: GPT, precision: Precision) -> kernels.Weights:
         else torch.zeros(3, config.head_size)
         for b in blocks
     ]
-    sizes = (config.n_embd, config.n_head, config.head_size, hidden, config.block_size, config.vocab_size)
+
+    def joined(layers: list[list[Any]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return layer([[(part.weight, part.bias) for part in parts] for parts in layers], precision)
+
     return kernels.Weights(
-        np.array([*sizes, activation, not modern], np.int64),
+        sizes(config, hidden_size(config), activation, centred=not modern, normed_input=False),
         np.array([blocks[0].attn.q_norm.eps if modern else 0, norms[-1].eps], np.float32),
-        numbers(model.tok_emb.weight),
-        numbers(None if model.pos_emb is None else model.pos_emb.weight),
-        np.zeros((0, 0, 0), np.float32) if model.rotary is None else numbers(model.rotary),
+        numbers(model.tok_emb.weight), np.zeros(0, np.int64), np.zeros(1, np.int64),
+        NOTHING if model.pos_emb is None else numbers(model.pos_emb.weight),
+        NOTHING[None] if model.rotary is None else numbers(model.rotary),
         numbers(torch.stack(pairs)),
         numbers(torch.stack(heads)),
         *joined([[b.attn.q, b.attn.k, b.attn.v] for b in blocks]),
@@ -107,14 +115,57 @@ def pack_model(model: GPT, precision: Precision) -> kernels.Weights:
         *joined([[b.mlp.gate, b.mlp.up] if isinstance(b.mlp, SwiGLU) else [b.mlp.fc] for b in blocks]),
         *joined([[b.mlp.proj] for b in blocks]),
         *joined([[model.lm_head]]),
+    )  # fmt: skip
+
+
+def pack_swift(model: Swift, precision: Precision) -> kernels.Weights:
+    """A swift GPT as the kernels read it: its norms learn nothing, so their weights are 1 and their biases 0."""
+    config = model.config
+    blocks: list[Any] = list(model.blocks)
+    L, C, size = config.n_layer, config.n_embd, config.head_size
+    grams = [found.numpy() for found in model.gram_emb.grams]
+
+    def halves(matrix: Tensor) -> Tensor:
+        """Of each head the even channels first: `kernels.turn` turns a channel with the one half a head away."""
+        return matrix.view(config.n_head, size // 2, 2, C).transpose(1, 2).reshape(C, C)
+
+    def joined(layers: list[list[Tensor]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return layer([[(matrix, None) for matrix in parts] for parts in layers], precision)
+
+    return kernels.Weights(
+        sizes(config, 4 * C, kernels.RELU_SQUARED, centred=True, normed_input=True),
+        np.array([EPS, EPS], np.float32),
+        numbers(model.gram_emb.weight),
+        np.concatenate([np.zeros(0, np.int64), *grams]),
+        np.cumsum([0, *map(len, grams)]),
+        NOTHING,
+        numbers(model.turns.permute(2, 0, 1)),
+        np.broadcast_to(np.array([[1], [0]], np.float32), (2 * L + 1, 2, C)).copy(),
+        np.broadcast_to(np.array([[1], [1], [0]], np.float32), (L, 3, size)).copy(),
+        *joined([[halves(b.qkv[0]), halves(b.qkv[1]), b.qkv[2]] for b in blocks]),
+        *joined([[b.proj.weight] for b in blocks]),
+        *joined([[b.fc.weight] for b in blocks]),
+        *joined([[b.mlp_proj.weight] for b in blocks]),
+        *joined([[model.lm_head.weight]]),
     )
+
+
+EPS = 1e-5  # of torch's layer_norm, where nothing else is said
+
+
+def sizes(config: ModelConfig, hidden: int, activation: int, centred: bool, normed_input: bool) -> kernels.Sizes:
+    """A model's numbers."""
+    return kernels.Sizes(
+        config.n_embd, config.n_head, config.head_size, hidden, config.block_size, config.vocab_size,
+        activation, centred, normed_input,
+    )  # fmt: skip
 
 
 class FastSlots:
     """Texts that are written by the kernels."""
 
-    def __init__(self, model: GPT, slots: int, precision: Precision = "float32") -> None:
-        self.weights = pack_model(model, precision)
+    def __init__(self, model: GPT | Swift, slots: int, precision: Precision = "float32") -> None:
+        self.weights = pack_gpt(model, precision) if isinstance(model, GPT) else pack_swift(model, precision)
         config = model.config
         V, T, size = config.vocab_size, config.block_size, config.head_size
         self.vocab_size, self.block_size = V, T
@@ -122,7 +173,8 @@ class FastSlots:
         shape = (slots, config.n_layer, config.n_head)
         self.texts = kernels.Texts(
             aligned((*shape, panels, size, kernels.PANEL)), aligned((*shape, T, wide)),
-            np.zeros((slots, T + 1), np.int64), np.zeros(slots, np.int64), np.zeros(slots, np.int64),
+            np.zeros((slots, T + 1), np.int64), np.zeros((slots, T, len(self.weights.gram_ends)), np.int64),
+            np.zeros(slots, np.int64), np.zeros(slots, np.int64),
             np.zeros((slots, 7)), np.zeros((slots, V), np.float32), np.zeros((slots, V), np.bool_),
             np.zeros((slots, V), np.float32), np.zeros((slots, AHEAD)), np.zeros(slots, np.int64),
             np.zeros((slots, V), np.float32), np.zeros(slots, np.int64), np.zeros(slots),

@@ -2,6 +2,9 @@
 
 Every row, a token of some text, is computed by itself: each sum runs over its terms in one order, however many rows
 come along and whatever they hold. So a text has the same bits alone and among others.
+
+All of it is one file: what numba keeps on the disk is tied to the file that a function stands in, and with a part changed in
+another file the old code would go on.
 """
 
 import math
@@ -188,7 +191,7 @@ def _largest(x, size):
     return largest
 
 
-GELU, GELU_TANH, RELU, SWIGLU = 0, 1, 2, 3
+GELU, GELU_TANH, RELU, SWIGLU, RELU_SQUARED = range(5)
 
 
 @njit(fastmath={"contract"}, nogil=True, cache=True, error_model="numpy")
@@ -206,6 +209,9 @@ def activate(kind, hidden, rows, width):
         elif kind == RELU:
             for c in range(width):
                 x[c] = ZERO if x[c] < ZERO else x[c]
+        elif kind == RELU_SQUARED:
+            for c in range(width):
+                x[c] = ZERO if x[c] < ZERO else x[c] * x[c]
         else:
             for c in range(width):
                 x[c] = x[c] / (ONE + exp(-x[c])) * x[width + c]
@@ -229,13 +235,34 @@ def normalize(x, out, size, centred, eps, weight, bias):
 # ---------------------------------------------------------------- a model
 
 
+class Sizes(NamedTuple):
+    """What is one number of a model."""
+
+    n_embd: int
+    n_head: int
+    head_size: int
+    hidden: int
+    """Width of the MLP."""
+    block_size: int
+    vocab_size: int
+    activation: int
+    centred: bool
+    """LayerNorm, not RMSNorm."""
+    normed_input: bool
+    """The residual stream begins with a norm that has nothing learned."""
+
+
 class Weights(NamedTuple):
     """A GPT as the kernels read it. A matrix is (layers, panels, words for the depth, PANEL), with scales and biases."""
 
-    sizes: Any
-    """C, heads, channels of a head, width of the MLP, T, V, activation, 1 if norms are centred."""
+    sizes: Sizes
     eps: Any
     tokens: Any
+    """(rows, C): the V tokens; then for each length of gram its grams, and one row for all others."""
+    grams: Any
+    """The grams of 2, 3 ... tokens, one list after the other, as `model/grams.py` numbers them."""
+    gram_ends: Any
+    """Where each of these lists ends, after a 0."""
     positions: Any
     rotary: Any
     norms: Any
@@ -282,6 +309,8 @@ class Texts(NamedTuple):
     values: Any
     """(slots, layers, heads, T, channels of a head, made a multiple of LANES)"""
     context: Any
+    places: Any
+    """(slots, T, order): the place of each gram that ends at a position in the list of its length; -1: it is not there."""
     length: Any
     read: Any
     """How many tokens of the context the cache holds."""
@@ -298,6 +327,42 @@ class Texts(NamedTuple):
     logprobs: Any
 
 
+@njit(nogil=True, cache=True)
+def find(grams, start, end, gram):
+    """The place of a gram in the list that is grams[start:end], sorted; -1: it is not there."""
+    low, high = start, end
+    while low < high:
+        middle = (low + high) // 2
+        if grams[middle] < gram:
+            low = middle + 1
+        else:
+            high = middle
+    return low - start if low < end and grams[low] == gram else -1
+
+
+@njit(fastmath=NORMAL, nogil=True, cache=True, error_model="numpy")
+def begin(model, texts, slot, position, out):
+    """What a row begins with: the vectors of its token, of the grams that end there, and of its position."""
+    C, V = model.sizes.n_embd, model.sizes.vocab_size
+    places, token = texts.places[slot], texts.context[slot, position]
+    places[position, 0] = token
+    for c in range(C):
+        out[c] = (
+            model.tokens[token, c] + model.positions[position, c] if model.positions.size else model.tokens[token, c]
+        )
+    for k in range(1, len(model.gram_ends)):
+        start, end = model.gram_ends[k - 1], model.gram_ends[k]
+        before = places[position - 1, k - 1] if position else -1
+        place = find(model.grams, start, end, before * V + token) if before >= 0 else -1
+        places[position, k] = place
+        row = V + start + k - 1 + (place if place >= 0 else end - start)  # one more after each list before
+        for c in range(C):
+            out[c] += model.tokens[row, c]
+    if model.sizes.normed_input:
+        weight, bias = model.norms[-1]
+        normalize(out, out, C, model.sizes.centred, model.eps[1], weight, bias)
+
+
 @njit(fastmath=NORMAL, nogil=True, cache=True, error_model="numpy")
 def turn(x, rotary, size):
     """Rotary positions, in place."""
@@ -310,13 +375,14 @@ def turn(x, rotary, size):
 @njit(fastmath=NORMAL, nogil=True, cache=True, error_model="numpy")
 def remember(model, layer, texts, slot, position, qkv):
     """Keys and values of a row into its text's cache; queries and keys normalised and turned where the shape does."""
-    C, heads, size = model.sizes[0], model.sizes[1], model.sizes[2]
-    for head in range(heads):
+    C, size = model.sizes.n_embd, model.sizes.head_size
+    for head in range(model.sizes.n_head):
         q, k, v = head * size, C + head * size, 2 * C + head * size
         if model.rotary.size:
             for part, start in enumerate((q, k)):
                 x = qkv[start : start + size]
-                normalize(x, x, size, False, model.eps[0], model.head_norms[layer, part], model.head_norms[layer, 2])
+                weight, bias = model.head_norms[layer, part], model.head_norms[layer, 2]
+                normalize(x, x, size, model.sizes.centred, model.eps[0], weight, bias)
                 turn(x, model.rotary[:, position], size)
         keys = texts.keys[slot, layer, head, position // PANEL]
         values = texts.values[slot, layer, head, position]
@@ -328,7 +394,7 @@ def remember(model, layer, texts, slot, position, qkv):
 @njit(fastmath=NORMAL, nogil=True, cache=True, error_model="numpy")
 def gather(model, layer, texts, slot, position, qkv, room, out):
     """What a row learns from its past, head by head."""
-    heads, size = model.sizes[1], model.sizes[2]
+    heads, size = model.sizes.n_head, model.sizes.head_size
     wide = texts.values.shape[4]
     scores, strip = room.scores, room.strip
     shrink = ONE / np.sqrt(F(size))
@@ -362,13 +428,10 @@ def gather(model, layer, texts, slot, position, qkv, room, out):
 @njit(fastmath=NORMAL, nogil=True, cache=True, error_model="numpy")
 def read(model, texts, room, rows):
     """Take the first `rows` rows of the room through the model; texts that end there get their logits."""
-    C, hidden, V = model.sizes[0], model.sizes[3], model.sizes[5]
-    kind, centred = model.sizes[6], model.sizes[7] == 1
+    C, hidden, V = model.sizes.n_embd, model.sizes.hidden, model.sizes.vocab_size
+    kind, centred = model.sizes.activation, model.sizes.centred
     for r in range(rows):
-        slot, position = room.rows[r]
-        token = model.tokens[texts.context[slot, position]]
-        for c in range(C):
-            room.stream[r, c] = token[c] + model.positions[position, c] if model.positions.size else token[c]
+        begin(model, texts, room.rows[r, 0], room.rows[r, 1], room.stream[r])
     for layer in range(model.qkv.shape[0]):
         for r in range(rows):
             weight, bias = model.norms[2 * layer]
@@ -524,7 +587,7 @@ def draw(texts, slot, probs):
 @njit(nogil=True, cache=True, error_model="numpy")
 def advance(model, texts, room, slots):
     """One more token for each of these texts; the slot of the first that has no finite logits, or -1."""
-    T, at_once, rows = model.sizes[4], len(room.rows), 0
+    T, at_once, rows = model.sizes.block_size, len(room.rows), 0
     for slot in slots:
         if texts.length[slot] > T:  # the context is full: keep its last half and read again
             kept = max(1, T // 2)
