@@ -3,8 +3,8 @@
 python -m benchmarks.sample --peer PATH-TO-A-CLONE-OF-NANOGPT [--rounds 5] [--twins]
 
 Temperature 0.8, top-k 200: sample.py's own settings. Within: a context full of tokens after the first. Past: twice as
-many more, the halves that are read again included. Every ratio is of two rates of one round. At the end, what serving
-the first size costs (benchmarks/serve.py).
+many more, the halves that are read again included. Every ratio is of two rates of one round. The swift GPT stands beside its
+own plain loop. At the end, what serving the first size costs (benchmarks/serve.py).
 """
 
 import argparse
@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from benchmarks import machine, peer, serve
@@ -21,6 +22,8 @@ from inkwright.sample.engine import Engine, Precision
 
 PLACES = ("within", "past")
 Rates = tuple[float, float]
+SWIFT = ((3, 2, 128), (4, 3, 192))
+"""Layers, heads and width of what a run of a minute, or of some, trains; the context is 256."""
 
 
 @dataclass
@@ -48,18 +51,26 @@ def main() -> None:
     print(f"GEMM, float32 {machine.gemm_rate():.0f} GFLOP/s; {arguments.rounds} rounds: median (lowest to highest)")
     for size in arguments.sizes:
         for shape in ("classic", "modern") if arguments.twins else ("classic",):
-            compare(size, shape, arguments)
+            config = configs.resolve(
+                {"shape": shape} | ({"activation": "gelu_tanh"} if shape == "modern" else {}), size
+            ).model
+            compare(f"{size}, {shape}", configs.change(config, vocab_size=65, dropout=0.0), arguments, arguments.peer)
+    for n_layer, n_head, n_embd in SWIFT:
+        config = configs.ModelConfig(
+            model="swift", n_layer=n_layer, n_head=n_head, n_embd=n_embd, block_size=256, vocab_size=65
+        )
+        compare(f"swift, {n_layer} x {n_embd}", config, arguments, None)
     serve.report(arguments.sizes[0], arguments.rounds, arguments.threads)
 
 
-def compare(size: str, shape: str, arguments: argparse.Namespace) -> None:
-    """One model, every way, as many rounds as asked for."""
-    config = configs.resolve({"shape": shape} | ({"activation": "gelu_tanh"} if shape == "modern" else {}), size).model
-    model = build(configs.change(config, vocab_size=65, dropout=0.0), 1337).eval()
-    print(f"\n{size}, {shape}: {model.parameter_count / 1e6:.1f} M parameters, context {config.block_size}")
-    theirs, first = Way("nanoGPT, float32"), Way("kernels, float32")
+def compare(name: str, config: configs.ModelConfig, arguments: argparse.Namespace, clone: Path | None) -> None:
+    """One model, every way, as many rounds as asked for; one text against nanoGPT's, else against the plain loop's."""
+    text = (65 * np.random.default_rng(1337).random(1_000_000) ** 3).astype(np.int64)  # uneven, so that grams repeat
+    model = build(config, 1337, text).eval()
+    print(f"\n{name}: {model.parameter_count / 1e6:.1f} M parameters, context {config.block_size}")
+    theirs, plain, first = Way("nanoGPT, float32"), Way("plain loop, float32", fast=False), Way("kernels, float32")
     ways = [
-        Way("plain loop, float32", fast=False),
+        plain,
         first,
         Way("kernels, bfloat16", precision="bfloat16"),
         Way("kernels, int8", precision="int8"),
@@ -68,19 +79,19 @@ def compare(size: str, shape: str, arguments: argparse.Namespace) -> None:
         Way("kernels, bfloat16, batch 32", batch=32, precision="bfloat16"),
     ]
     for _ in range(arguments.rounds):
-        if arguments.peer:
+        if clone:
             past = 64 if config.n_embd < 200 else 16
-            theirs.rounds.append(peer.sample_rates(arguments.peer, arguments.threads, config, past))
+            theirs.rounds.append(peer.sample_rates(clone, arguments.threads, config, past))
         for way in ways:
             way.rounds.append(rates(model, way))
-    for place, name in enumerate(PLACES):
-        for way in [theirs] * bool(theirs.rounds) + ways:
-            line = f"{name:7}{way.name:28}{machine.spread([r[place] for r in way.rounds], 0):>28} tokens/s"
-            against = first if way.batch > 1 else theirs
-            if against.rounds and way is not against:
+    alone, other = (theirs, "nanoGPT") if clone else (plain, "the plain loop")
+    for place, where in enumerate(PLACES):
+        for way in [theirs] * bool(clone) + ways:
+            line = f"{where:7}{way.name:28}{machine.spread([r[place] for r in way.rounds], 0):>28} tokens/s"
+            against, whom = (first, "one at a time") if way.batch > 1 else (alone, other)
+            if way is not against:
                 pairs = zip(way.rounds, against.rounds, strict=True)
-                other = "one at a time" if way.batch > 1 else "nanoGPT"
-                line += f", {machine.spread([a[place] / b[place] for a, b in pairs], 1)} x {other}"
+                line += f", {machine.spread([a[place] / b[place] for a, b in pairs], 1)} x {whom}"
             print(line)
 
 

@@ -2,6 +2,7 @@
 
 import math
 import random
+import sys
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -11,8 +12,8 @@ import torch
 
 from inkwright.config import ModelConfig, SampleConfig
 from inkwright.errors import ModelError, SettingError, TextError
-from inkwright.model import LogitModel
-from inkwright.sample.engine import Engine, Event, Precision, surprises
+from inkwright.model import LogitModel, build
+from inkwright.sample.engine import Engine, Event, Precision, is_worth_it, surprises
 from inkwright.sample.generate import generate, steps
 
 Make = Callable[..., LogitModel]
@@ -156,6 +157,20 @@ def test_a_model_that_gives_no_numbers_is_an_error(tiny_model: Make) -> None:
 
 
 # ---------------------------------------------------------------- the kernels
+
+
+def test_a_table_of_grams_makes_no_text_worth_the_wait_for_the_compiler(
+    tiny_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("numba")
+    monkeypatch.delitem(sys.modules, "inkwright.sample.fast", raising=False)
+    text = np.random.default_rng(1).integers(V, size=20_000)
+    few, many = build(tiny_config("swift")), build(tiny_config("swift"), 0, text)
+    assert many.parameter_count > 8 * few.parameter_count
+    for model in (few, many):
+        worth = [is_worth_it(model, tokens) for tokens in (10_500, 11_500)]
+        assert worth == [False, True]
+
 
 SHAPES = get_args(ModelConfig.model_fields["shape"].annotation)
 

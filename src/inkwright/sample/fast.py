@@ -169,10 +169,9 @@ class FastSlots:
         config = model.config
         V, T, size = config.vocab_size, config.block_size, config.head_size
         self.vocab_size, self.block_size = V, T
-        panels, wide = -(-T // kernels.PANEL), -(-size // kernels.LANES) * kernels.LANES
-        shape = (slots, config.n_layer, config.n_head)
+        cache = (slots, config.n_layer, config.n_head, T, -(-size // kernels.LANES) * kernels.LANES)
         self.texts = kernels.Texts(
-            aligned((*shape, panels, size, kernels.PANEL)), aligned((*shape, T, wide)),
+            aligned(cache), aligned(cache),
             np.zeros((slots, T + 1), np.int64), np.zeros((slots, T, len(self.weights.gram_ends)), np.int64),
             np.zeros(slots, np.int64), np.zeros(slots, np.int64),
             np.zeros((slots, 7)), np.zeros((slots, V), np.float32), np.zeros((slots, V), np.bool_),
@@ -180,21 +179,20 @@ class FastSlots:
             np.zeros((slots, V), np.float32), np.zeros(slots, np.int64), np.zeros(slots),
         )  # fmt: skip
         self.rooms = [self._room() for _ in range(max(1, min(torch.get_num_threads(), slots // SHARE)))]
-        self.pool = ThreadPoolExecutor(len(self.rooms)) if len(self.rooms) > 1 else None
+        self.helpers = ThreadPoolExecutor(len(self.rooms))  # none is started before there is work for it
         self.generators: dict[int, torch.Generator] = {}
         self.step([])  # compiles the kernels where no one has yet
 
     def _room(self) -> kernels.Room:
         """Where one thread computes."""
         w, C = self.weights, self.weights.tokens.shape[1]
-        panels, wide = self.texts.keys.shape[3], self.texts.values.shape[4]
 
         def space(matrix: np.ndarray) -> np.ndarray:
             return aligned((ROWS, matrix.shape[1] * kernels.PANEL))
 
         return kernels.Room(
             aligned((ROWS, C)), max(space(w.out), space(w.down), key=np.size), space(w.qkv), aligned((ROWS, C)),
-            space(w.up), space(w.head), aligned((panels * kernels.PANEL,)), aligned((wide,)),
+            space(w.up), space(w.head), aligned((self.block_size,)), aligned(self.texts.values.shape[4:]),
             np.zeros((ROWS, 2), np.int64), np.zeros(ROWS, np.int64), np.zeros(self.vocab_size),
         )  # fmt: skip
 
@@ -227,11 +225,12 @@ class FastSlots:
                 texts.used[slot] = 0
         parts = max(1, min(len(self.rooms), len(slots) // SHARE))
         shares = [np.array(slots[part::parts], np.int64) for part in range(parts)]
-        advance = partial(kernels.advance, self.weights, texts)
-        if self.pool is None or parts == 1:
-            failed = [advance(self.rooms[0], shares[0])]
-        else:
-            failed = list(self.pool.map(advance, self.rooms, shares))  # the kernels hold no lock
+        mine, *others = (
+            partial(kernels.advance, self.weights, texts, *work)
+            for work in zip(self.rooms[:parts], shares, strict=True)
+        )
+        working = [self.helpers.submit(other) for other in others]
+        failed = [mine(), *(other.result() for other in working)]  # side by side: the kernels hold no lock
         if max(failed) >= 0:
             raise ModelError(
                 "the model gave no finite probabilities", "its weights are damaged or it diverged; train it again"

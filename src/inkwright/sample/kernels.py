@@ -114,7 +114,7 @@ def _tile(rows: int, columns: int) -> Any:
 
 
 _panel_of_one, _half_of_one, _strip_of_one = _tile(1, PANEL), _tile(1, PANEL // 2), _tile(1, LANES)
-_strip_of_many = _tile(TILE, STRIP)
+_strip_of_two, _strip_of_many = _tile(2, STRIP), _tile(TILE, STRIP)
 
 
 @njit(fastmath=NORMAL, nogil=True, cache=True, error_model="numpy")
@@ -122,7 +122,7 @@ def linear(x, rows, depth, w, scale, bias, out):
     """out = x @ w * scale + bias, for the first `rows` rows; w is (panels, words for the depth, PANEL)."""
     x_at, out_at = x.ctypes.data, out.ctypes.data
     x_stride, out_stride = x.shape[1], out.shape[1]
-    whole = rows // TILE * TILE
+    whole, even = rows // TILE * TILE, rows // 2 * 2
     for panel in range(w.shape[0]):
         start = panel * w.shape[1] * PANEL
         column = panel * PANEL
@@ -130,7 +130,10 @@ def linear(x, rows, depth, w, scale, bias, out):
             for row in range(0, whole, TILE):
                 there = out_at + 4 * (row * out_stride + column + c)
                 _strip_of_many(x_at + 4 * row * x_stride, x_stride, w, start + c, PANEL, there, out_stride, depth)
-        for row in range(whole, rows):
+            for row in range(whole, even, 2):
+                there = out_at + 4 * (row * out_stride + column + c)
+                _strip_of_two(x_at + 4 * row * x_stride, x_stride, w, start + c, PANEL, there, out_stride, depth)
+        for row in range(even, rows):
             there = out_at + 4 * (row * out_stride + column)
             _panel_of_one(x_at + 4 * row * x_stride, x_stride, w, start, PANEL, there, out_stride, depth)
         for row in range(rows):
@@ -305,9 +308,8 @@ class Texts(NamedTuple):
     """What is written, a slot a text."""
 
     keys: Any
-    """(slots, layers, heads, panels, channels of a head, PANEL): beside a key's channel the same of its neighbours."""
     values: Any
-    """(slots, layers, heads, T, channels of a head, made a multiple of LANES)"""
+    """Both (slots, layers, heads, T, channels of a head, made a multiple of LANES)."""
     context: Any
     places: Any
     """(slots, T, order): the place of each gram that ends at a position in the list of its length; -1: it is not there."""
@@ -384,11 +386,9 @@ def remember(model, layer, texts, slot, position, qkv):
                 weight, bias = model.head_norms[layer, part], model.head_norms[layer, 2]
                 normalize(x, x, size, model.sizes.centred, model.eps[0], weight, bias)
                 turn(x, model.rotary[:, position], size)
-        keys = texts.keys[slot, layer, head, position // PANEL]
-        values = texts.values[slot, layer, head, position]
+        key, value = texts.keys[slot, layer, head, position], texts.values[slot, layer, head, position]
         for c in range(size):
-            keys[c, position % PANEL] = qkv[k + c]
-            values[c] = qkv[v + c]
+            key[c], value[c] = qkv[k + c], qkv[v + c]
 
 
 @njit(fastmath=NORMAL, nogil=True, cache=True, error_model="numpy")
@@ -400,10 +400,12 @@ def gather(model, layer, texts, slot, position, qkv, room, out):
     shrink = ONE / np.sqrt(F(size))
     for head in range(heads):
         keys, values = texts.keys[slot, layer, head], texts.values[slot, layer, head]
-        query = qkv.ctypes.data + 4 * head * size
-        for panel in range(position // PANEL + 1):
-            there = scores.ctypes.data + 4 * panel * PANEL
-            _panel_of_one(query, 0, keys, panel * size * PANEL, PANEL, there, 0, size)
+        query = qkv[head * size : (head + 1) * size]
+        for t in range(position + 1):
+            score = ZERO
+            for c in range(size):
+                score += query[c] * keys[t, c]
+            scores[t] = score
         largest = _largest(scores, position + 1)
         total = ZERO
         for t in range(position + 1):
@@ -439,7 +441,6 @@ def read(model, texts, room, rows):
         linear(room.normed, rows, C, model.qkv[layer], model.qkv_scale[layer], model.qkv_bias[layer], room.qkv)
         for r in range(rows):
             remember(model, layer, texts, room.rows[r, 0], room.rows[r, 1], room.qkv[r])
-        for r in range(rows):
             gather(model, layer, texts, room.rows[r, 0], room.rows[r, 1], room.qkv[r], room, room.gathered[r])
         linear(room.gathered, rows, C, model.out[layer], model.out_scale[layer], model.out_bias[layer], room.normed)
         for r in range(rows):
