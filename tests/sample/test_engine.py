@@ -224,15 +224,15 @@ def test_a_packed_product_is_the_product_of_its_weights_and_no_row_knows_of_anot
     rng = torch.Generator().manual_seed(4)
     weights = torch.randint(-127, 128, (outputs, depth), generator=rng) / 64  # int8 holds these, bfloat16 too
     weights[:, 0] = 127 / 64
-    x = torch.randn(20, depth, generator=rng)
+    x = torch.randn(21, depth, generator=rng)
     packed, scale = fast.pack([weights], precision)
     width = packed.shape[1] * kernels.PANEL
-    all_rows, alone = np.zeros((20, width), np.float32), np.zeros((20, width), np.float32)
+    all_rows, alone = np.zeros((21, width), np.float32), np.zeros((21, width), np.float32)
     bias = np.arange(width, dtype=np.float32)
-    kernels.linear(x.numpy(), 20, depth, packed[0], scale[0], bias, all_rows)
+    kernels.linear(x.numpy(), 21, depth, packed[0], scale[0], bias, all_rows)
     expected = x.double() @ weights.double().T + torch.arange(outputs)
     torch.testing.assert_close(torch.from_numpy(all_rows)[:, :outputs].double(), expected, rtol=1e-5, atol=1e-4)
-    for row in range(20):
+    for row in range(21):
         kernels.linear(x[row : row + 1].numpy(), 1, depth, packed[0], scale[0], bias, alone[row : row + 1])
     assert np.array_equal(all_rows, alone)  # to the last bit
 
