@@ -55,9 +55,11 @@ class TextConfig(Record):
 
 
 Model = Literal[
-    "gpt", "swift", "bigram", "linear", "averaging", "one-head", "many-heads", "feed-forward", "no-residual", "residual",
+    "gpt", "swift", "hybrid", "bigram", "linear", "averaging", "one-head", "many-heads", "feed-forward", "no-residual", "residual",
     "projection", "wide", "layernorm", "counts",
 ]  # fmt: skip
+
+SWIFT = {"swift", "hybrid"}  # models that are a swift GPT, or hold one
 
 HEADLESS = {"bigram", "linear", "averaging", "one-head", "counts"}  # models in which --n-head means nothing
 
@@ -67,8 +69,8 @@ class ModelConfig(Record):
 
     model: Model = Field(
         default="gpt",
-        description="gpt; swift: a GPT that learns fast on a CPU; counts: an n-gram model; or a rung that leads to the GPT: "
-        "bigram, linear, averaging, one-head ... layernorm",
+        description="gpt; swift: a GPT that learns fast on a CPU; counts: an n-gram model; hybrid: these two, mixed; or a rung "
+        "that leads to the GPT: bigram, linear, averaging, one-head ... layernorm",
     )
     shape: Literal["classic", "modern", "lecture"] = Field(
         default="modern",
@@ -80,10 +82,10 @@ class ModelConfig(Record):
     block_size: int = Field(default=128, ge=1, le=10_000_000, description="Context: the most tokens the model can see")
     dropout: float = Field(default=0.0, ge=0, lt=1, description="Share of activations dropped in training")
     input_dropout: float = Field(
-        default=0.0, ge=0, lt=1, description="Share of the first activations dropped in training (swift only)"
+        default=0.0, ge=0, lt=1, description="Share of the first activations dropped in training (swift and hybrid)"
     )
     gram_dropout: float = Field(
-        default=0.0, ge=0, lt=1, description="Share of the grams hidden in training (swift only)"
+        default=0.0, ge=0, lt=1, description="Share of the grams hidden in training (swift and hybrid)"
     )
     activation: Literal["gelu", "gelu_tanh", "relu"] = Field(
         default="gelu_tanh",
@@ -94,7 +96,7 @@ class ModelConfig(Record):
         default=None,
         ge=0,
         le=20,
-        description="Tokens in the longest gram (counts and swift) [default: chosen on the training text; swift 5]",
+        description="Tokens in the longest gram (counts, swift, and the counts of hybrid) [default: chosen on the training text; swift 5]",
     )
     vocab_size: int = Field(
         default=0, ge=0, description="Number of different tokens: the tokenizer's, never set by hand"

@@ -70,6 +70,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "model.swift.GramEmbedding.forward": lambda idx: GramEmbedding(SWIFT)(idx, T),
     "model.swift.SwiftBlock.forward": lambda x: SwiftBlock(SWIFT, 0)(x, turns(T, hs)),
     "model.swift.Swift.forward": build(SWIFT),
+    "model.hybrid.Hybrid.forward": build(change(SWIFT, model="hybrid", ngram_order=3)).eval(),
     "model.encoder.Embedding.forward": Embedding(CLASSIC),
     "model.encoder.Encoder.forward": Encoder(CLASSIC),
     "model.encoder.Classifier.forward": Classifier(CLASSIC, classes),

@@ -64,6 +64,7 @@ WAYS = {
     "adamw": {"optimizer": "adamw"},
     "muon": {"optimizer": "muon"},
     "swift": {"model": "swift", "gram_dropout": 0.3, "input_dropout": 0.1, "order": "epoch"},
+    "hybrid": {"model": "hybrid", "input_dropout": 0.1, "order": "epoch"},
 }
 
 

@@ -6,10 +6,11 @@ from inkwright.config import ModelConfig
 from inkwright.model.base import LogitModel
 from inkwright.model.counts import Counts
 from inkwright.model.gpt import GPT
+from inkwright.model.hybrid import Hybrid
 from inkwright.model.ladder import RUNGS
 from inkwright.model.swift import Swift
 
-MODELS: dict[str, type[LogitModel]] = {"gpt": GPT, "swift": Swift, **RUNGS, "counts": Counts}
+MODELS: dict[str, type[LogitModel]] = {"gpt": GPT, "swift": Swift, "hybrid": Hybrid, **RUNGS, "counts": Counts}
 
 
 def build(config: ModelConfig, seed: int = 0, train_ids: np.ndarray | None = None) -> LogitModel:

@@ -39,6 +39,16 @@ class LogitModel(nn.Module, ABC):
         Raises: Interrupted   a stop was asked for on the way
         """
 
+    def learned_part(self, ids: np.ndarray) -> np.ndarray:
+        """What of the training text, (N,) ids, its weights are learned from; of most models, all."""
+        return ids
+
+    def find_share(self, ids: np.ndarray) -> None:
+        """Before it is judged: how much to believe each of its parts, found on the training text; most have only one.
+
+        Raises: Interrupted   a stop was asked for on the way
+        """
+
     @torch.no_grad()
     def inherit(self, other: "LogitModel") -> None:
         """Take over the weights of an earlier model; what is new here, such as rows for new characters, stays fresh.

@@ -85,12 +85,10 @@ def figures(val: Mapping[str, float]) -> str:
 
 def describe(config: ModelConfig) -> str:
     """A shape in one line: `modern GPT, 4 layers, 4 heads, width 128, context 128`."""
-    parts: list[str] = []
-    if config.model == "counts":
-        parts = [f"{config.ngram_order}-gram"]
-    elif config.model == "gpt" or config.model not in ONE_LAYER:
-        parts = [f"{config.n_layer} layers", f"{config.n_head} heads", f"width {config.n_embd}"]
-    elif config.model != "bigram":
-        parts = [f"width {config.n_embd}"]
+    parts = [f"{config.ngram_order}-gram"] if config.model in ("counts", "hybrid") else []
+    if config.model not in {"counts", *ONE_LAYER}:
+        parts += [f"{config.n_layer} layers", f"{config.n_head} heads", f"width {config.n_embd}"]
+    elif config.model not in {"counts", "bigram"}:
+        parts += [f"width {config.n_embd}"]
     parts += [f"context {config.block_size}"] + [f"dropout {config.dropout}"] * bool(config.dropout)
     return ", ".join([f"{config.shape} GPT" if config.model == "gpt" else config.model, *parts])

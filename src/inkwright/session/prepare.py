@@ -10,6 +10,7 @@ from inkwright import clock
 from inkwright.config import ModelConfig, RunConfig, TextConfig, change
 from inkwright.errors import ModelError, SettingError, quoted
 from inkwright.model import LogitModel, build
+from inkwright.model.hybrid import LONGER
 from inkwright.randomness import derive
 from inkwright.run import checkpoint
 from inkwright.run.card import card
@@ -130,10 +131,9 @@ def _origin(base: Path, given: set[str]) -> ModelFolder:
             wrong[0], f"cannot be given together with --from: it is that of {quoted(base)}", "leave it out"
         )
     found = read_model(base)[0]
-    if found.model.config.model == "counts":
-        raise ModelError(
-            f"{quoted(base)} is a count model: counts of one text are no beginning for another", "count both"
-        )
+    if found.model.config.model in ("counts", "hybrid"):
+        kind, instead = ("count", "count both") if found.model.config.model == "counts" else ("hybrid", "train on both")
+        raise ModelError(f"{quoted(base)} is a {kind} model: counts of one text are no beginning for another", instead)
     return found
 
 

@@ -147,7 +147,7 @@ class Training:
 
     def _steps(self) -> Iterator[StepReport]:
         """Training steps, and the time they take."""
-        windows = Windows(self.text.train, self.config.model.block_size)
+        windows = Windows(self.state.model.learned_part(self.text.train), self.config.model.block_size)
         began = time.perf_counter()
         for report in self._one_by_one(windows):
             seconds = self._watch.step(time.perf_counter() - began)

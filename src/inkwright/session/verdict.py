@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from inkwright import storage
-from inkwright.config import RunConfig
+from inkwright.config import SWIFT, RunConfig
 from inkwright.errors import DamagedError
 from inkwright.run.folder import Run
 from inkwright.session.case import Case

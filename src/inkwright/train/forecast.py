@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from inkwright.config import ModelConfig, TrainConfig
+from inkwright.config import SWIFT, ModelConfig, TrainConfig
 from inkwright.train import device
 from inkwright.train.pace import Pace
 
@@ -85,7 +85,7 @@ def disk_of(config: ModelConfig, parameters: int, tokens: int) -> int:
 
 def _learned_and_rows(config: ModelConfig, parameters: int) -> tuple[int, int]:
     """The parameters that have gradients and moments of their own size, and those of a table of grams, which have not."""
-    rows = max(0, parameters - device.parameter_estimate(config)) if config.model == "swift" else 0
+    rows = max(0, parameters - device.parameter_estimate(config)) if config.model in SWIFT else 0
     return parameters - rows, rows
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from inkwright.config import ModelConfig, TrainConfig
+from inkwright.config import SWIFT, ModelConfig, TrainConfig
 from inkwright.train.plan import MOST_STEPS
 
 
@@ -69,6 +69,11 @@ PATIENCE_SHARE = 0.25  # of the evaluations without a new best: then no better o
 LEAST_PATIENCE = 4
 
 
+def kind(model: str) -> str:
+    """Whose sizes and ways a model has: what learns in a hybrid is a swift GPT."""
+    return "swift" if model in SWIFT else model
+
+
 def choose(
     model: str, train_tokens: int, vocab_size: int, seconds: float, tokens_per_second: Callable[[Size], float]
 ) -> dict[str, Any]:
@@ -91,7 +96,7 @@ def size_for(
     seen = tokens_per_second(chosen) * seconds
     for size in larger:
         parameters = 12 * size.n_layer * size.n_embd**2 + 2 * vocab_size * size.n_embd
-        least = min(size.least_tokens, ENOUGH_EPOCHS[model] * train_tokens)
+        least = min(size.least_tokens, enough_epochs * train_tokens)
         if seen < least or parameters > MOST_PARAMETERS * train_tokens:
             break
         would_see = tokens_per_second(size) * seconds
@@ -110,7 +115,7 @@ def way(model: str, epochs: float) -> dict[str, Any]:
 
 def most_steps(config: ModelConfig, train: TrainConfig, train_tokens: int) -> int:
     """The steps after which another reading of the text would make the model worse, however many minutes are left."""
-    if config.model != "swift":
+    if config.model not in SWIFT:
         return MOST_STEPS
     return max(1, math.ceil(MOST_EPOCHS * train_tokens / (train.batch_size * config.block_size)))
 

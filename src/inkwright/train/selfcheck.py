@@ -56,8 +56,8 @@ def find_fault(model: LogitModel, forward: Forward, machine: MachineConfig, batc
         with torch.no_grad():
             for weight in model.parameters():
                 weight += torch.randn(weight.shape, generator=rng).to(weight.device) * NUDGE
-        plain = copy.deepcopy(model).to("cpu").eval()
-        model.train(not drops)  # as in training, where that makes no difference
+        model.train(not drops)  # as in training, where nothing is drawn
+        plain = copy.deepcopy(model).to("cpu")
         return _compare(model, forward, plain, machine, *batch)
     except (MemoryError, RuntimeError, AssertionError, OSError, ImportError) as error:
         if is_out_of_memory(error):  # too large is not wrong: a step will find out, and take less at once
@@ -99,7 +99,7 @@ def _distance(found: Tensor, right: Tensor) -> float:
 @torch.no_grad()
 def _misspelled(model: LogitModel, plain: LogitModel, prompt: Tensor, tolerance: float) -> str | None:
     """Whether the device writes, always taking the likeliest token, what the CPU finds as likely."""
-    model.eval()
+    model.eval(), plain.eval()
     idx = prompt
     for _ in range(min(WRITTEN, model.config.block_size - prompt.shape[1])):
         logits = model(idx.to(model.device))[:, -1].cpu()
