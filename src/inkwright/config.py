@@ -55,8 +55,8 @@ class TextConfig(Record):
 
 
 Model = Literal[
-    "gpt", "swift", "hybrid", "bigram", "linear", "averaging", "one-head", "many-heads", "feed-forward", "no-residual", "residual",
-    "projection", "wide", "layernorm", "counts",
+    "gpt", "swift", "hybrid", "bigram", "linear", "averaging", "one-head", "many-heads", "feed-forward", "no-residual",
+    "residual", "projection", "wide", "layernorm", "counts",
 ]  # fmt: skip
 
 SWIFT = {"swift", "hybrid"}  # models that are a swift GPT, or hold one
@@ -69,8 +69,8 @@ class ModelConfig(Record):
 
     model: Model = Field(
         default="gpt",
-        description="gpt; swift: a GPT that learns fast on a CPU; counts: an n-gram model; hybrid: these two, mixed; or a rung "
-        "that leads to the GPT: bigram, linear, averaging, one-head ... layernorm",
+        description="gpt; swift: a GPT that learns fast on a CPU; counts: an n-gram model; hybrid: these two, mixed; or a "
+        "rung that leads to the GPT: bigram, linear, averaging, one-head ... layernorm",
     )
     shape: Literal["classic", "modern", "lecture"] = Field(
         default="modern",
@@ -96,7 +96,8 @@ class ModelConfig(Record):
         default=None,
         ge=0,
         le=20,
-        description="Tokens in the longest gram (counts, swift, and the counts of hybrid) [default: chosen on the training text; swift 5]",
+        description="Tokens in the longest gram of counts, swift, and the counts in a hybrid "
+        "[default: chosen on the training text; swift 5]",
     )
     vocab_size: int = Field(
         default=0, ge=0, description="Number of different tokens: the tokenizer's, never set by hand"

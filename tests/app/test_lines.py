@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from inkwright.app.cli.lines import title
+from inkwright.model.hybrid import LONGER
 from inkwright.run.folder import Run
 
 pytestmark = pytest.mark.long
@@ -77,6 +78,27 @@ def test_a_count_model_is_no_beginning_for_another(here: Path, ink: Callable) ->
     assert ink("train", "book.txt", "--run", "r", "--model", "counts").code == 0
     said = ink("train", "book.txt", "--run", "s", "--from", "r")
     assert said.code == 4 and "is a count model" in said.err and not (here / "s").exists()
+
+
+def test_a_hybrid_is_trained_resumed_judged_compared_and_written_with_like_any_other(
+    here: Path, ink: Callable, tiny: list[str]
+) -> None:
+    said = ink("train", "book.txt", "--run", "r", "--model", "hybrid", "--steps", 3, *tiny)
+    order = Run.open(Path("r")).config.model.ngram_order
+    assert said.code == 0 and f"hybrid, {order}-gram, " in said.out
+    assert order == Run.open(Path("r")).record["baseline"][3]["order"] + LONGER
+    assert ink("resume", "r", "--steps", 5).code == 0
+    val_loss = Run.open(Path("r")).reports()[-1]["val_loss"]
+    assert records(ink("eval", "r", "--json").out)[0]["loss"] == pytest.approx(val_loss, abs=1e-5)
+    assert len(ink("sample", "r", "--prompt", "a", "--tokens", 40).out) > 40
+    assert ink("train", "book.txt", "--run", "c", "--model", "counts").code == 0
+    assert ink("compare", "r", "c").code == 0
+
+
+def test_a_hybrid_is_no_beginning_for_another(here: Path, ink: Callable, tiny: list[str]) -> None:
+    assert ink("train", "book.txt", "--run", "r", "--model", "hybrid", "--steps", 1, *tiny).code == 0
+    said = ink("train", "book.txt", "--run", "s", "--from", "r")
+    assert said.code == 4 and "is a hybrid model" in said.err and not (here / "s").exists()
 
 
 @pytest.mark.parametrize("order", [0, 1, 2])

@@ -12,6 +12,7 @@ import inkwright
 from inkwright import config as configs
 from inkwright import interrupt, storage
 from inkwright.errors import DamagedError, DivergedError, MachineError, ModelError, OccupiedError, SaveError, TextError
+from inkwright.model.hybrid import HELD_OUT
 from inkwright.run import checkpoint, lock
 from inkwright.run.folder import Run, checkpoint_folders
 from inkwright.session import training as sessions
@@ -79,6 +80,21 @@ def test_a_run_stopped_anywhere_and_resumed_equals_the_unbroken_one_bit_for_bit(
     resumed = finish(reopen(tmp_path / "b", {})[0])
     assert same(unbroken, resumed)
     assert figures(tmp_path / "a") == figures(tmp_path / "b")
+
+
+def test_the_gpt_in_a_hybrid_learns_nothing_from_what_is_held_out_to_mix_it(book, tmp_path, tiny_text):
+    at = (HELD_OUT // 2) * (SMALL["block_size"] + 1) + 5
+    other = next(c for c in tiny_text if c.isalpha() and c != tiny_text[at])
+    found = []
+    for name in ("a", "b"):
+        finish(begin(book, tmp_path / name, model="hybrid", steps=3, eval_every=3, order="epoch"))
+        found.append(Run.open(tmp_path / name).newest()[0].model_folder.model)
+        book.write_text(tiny_text[:at] + other + tiny_text[at + 1 :], encoding="utf-8")
+    weights, others = (dict(model.named_parameters()) for model in found)
+    assert same(weights, others)
+    counted, elsewhere = (model.get_buffer("counts.counts_1") for model in found)
+    assert not torch.equal(counted, elsewhere), "its counts are of the whole text"
+    assert found[0].get_buffer("share") != 0.5, "the share was found before it was judged"
 
 
 def test_a_thousand_steps_stopped_at_500_equal_a_thousand_without_a_stop(book, tmp_path):

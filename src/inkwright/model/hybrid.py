@@ -4,13 +4,14 @@ While it learns it is the GPT alone. When it predicts, each next token has the p
 
     (1 - share) x what the GPT gives it + share x what the counts give it
 
-The share is found on the end of the training text: the GPT never learns from it, and there the counts are of what stands
-before it. Afterwards the counts are those of all the training text.
+The share is found on windows of the training text that the GPT never learns from, beside counts of all the other windows.
+They are spread over the text: its end alone may be a play that begins there, whose names the GPT would never learn. When it
+predicts anything else, the counts are those of the whole training text.
 
 Source: Jelinek and Mercer 1980 (the share is found on text held out for it, by expectation maximisation)
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -24,10 +25,7 @@ from inkwright.model.counts import Counts
 from inkwright.model.swift import GramCache, Swift
 
 LONGER = 2  # tokens that the longest gram has more than that of counts alone: docs/diary.md
-HELD_OUT, MOST_HELD_OUT = (
-    0.03,
-    50_000,
-)  # of the training text: the share that the share is found on, and its most tokens
+HELD_OUT, MOST_HELD_OUT = 33, 50_000  # of so many windows the share is found on one; not on more tokens than these
 TOKENS_AT_ONCE = 4096
 ROUNDS = 100  # of looking for the share; it settles in about 20
 
@@ -80,49 +78,45 @@ class Hybrid(Swift):
     # ------------------------------------------------------------ how much to believe each
 
     def learned_part(self, ids: np.ndarray) -> np.ndarray:
-        """The training text, (N,) ids, without the end that the share is found on."""
-        held_out = min(int(HELD_OUT * len(ids)), MOST_HELD_OUT, len(ids) - self.config.block_size - 1)
-        return ids[: len(ids) - max(0, held_out)]
+        """The training text, (N,) ids, without the windows that the share is found on."""
+        return ids[~self._held_out(len(ids))]
+
+    def _held_out(self, N: int) -> np.ndarray:
+        """Which of N tokens the share is found on, (N,) booleans: some whole windows, each with the token after it."""
+        window, every = self.config.block_size + 1, max(HELD_OUT, N // MOST_HELD_OUT)
+        held_out = np.arange(N) // window % every == every // 2
+        return held_out & (np.arange(N) < N // window * window)
 
     def find_share(self, ids: np.ndarray) -> None:
-        """Take the share that predicts the end of the training text, (N,) ids, best; a text too short for it has a half.
+        """Take the share that predicts the held-out windows of the training text, (N,) ids, best; a half where it has none.
 
         A function of the weights and the text alone, whatever the share was before.
 
         Raises: Interrupted   a stop was asked for on the way
         """
-        before = self.learned_part(ids)
-        rest = torch.from_numpy(ids[len(before) :].astype(np.int64))
-        if len(rest) < 2:
+        held_out = self._held_out(len(ids))
+        windows = torch.from_numpy(ids[held_out].astype(np.int64)).view(-1, self.config.block_size + 1)
+        if not len(windows):
             return
         if self._counted is None:
             counts = Counts(self.counts.config).to(self.device)
-            counts.count(before)
-            self._counted = self._probabilities(counts, rest)
+            counts.count(ids[~held_out])
+            self._counted = self._probabilities(counts, windows)
         was_training = self.training
         self.eval()
-        learned = self._probabilities(super().forward, rest)
+        learned = self._probabilities(super().forward, windows)
         self.train(was_training)
         self.share.fill_(best_share(learned, self._counted))
 
     @torch.no_grad()
-    def _probabilities(self, predict: Callable[[Tensor], Tensor], ids: Tensor) -> Tensor:
-        """What a part gives to each token but the first of (N,) ids, (N - 1,), in windows that do not overlap."""
+    def _probabilities(self, predict: Callable[[Tensor], Tensor], windows: Tensor) -> Tensor:
+        """What a part gives to each token but the first of some windows, (n, T + 1) ids -> (n T,)."""
         found = []
-        for window in _windows(ids, self.config.block_size):
+        for some in windows.split(max(1, TOKENS_AT_ONCE // windows.shape[1])):
             interrupt.check()
-            probs = predict(window[:, :-1].to(self.device)).float().softmax(-1).cpu()
-            found.append(probs.gather(-1, window[:, 1:, None]).flatten())
+            probs = predict(some[:, :-1].to(self.device)).float().softmax(-1).cpu()
+            found.append(probs.gather(-1, some[:, 1:, None]).flatten())
         return torch.cat(found)
-
-
-def _windows(ids: Tensor, T: int) -> Iterator[Tensor]:
-    """(N,) ids as windows of T tokens and the one after them, some at a time; a shorter one with the tail comes last."""
-    whole = (len(ids) - 1) // T * T
-    if whole:
-        yield from ids[: whole + 1].unfold(0, T + 1, T).split(max(1, TOKENS_AT_ONCE // T))
-    if whole < len(ids) - 1:
-        yield ids[None, whole:]
 
 
 def best_share(learned: Tensor, counted: Tensor) -> float:

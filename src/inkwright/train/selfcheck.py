@@ -99,7 +99,8 @@ def _distance(found: Tensor, right: Tensor) -> float:
 @torch.no_grad()
 def _misspelled(model: LogitModel, plain: LogitModel, prompt: Tensor, tolerance: float) -> str | None:
     """Whether the device writes, always taking the likeliest token, what the CPU finds as likely."""
-    model.eval(), plain.eval()
+    for one in (model, plain):
+        one.eval()
     idx = prompt
     for _ in range(min(WRITTEN, model.config.block_size - prompt.shape[1])):
         logits = model(idx.to(model.device))[:, -1].cpu()
