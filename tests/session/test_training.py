@@ -87,7 +87,8 @@ def test_the_gpt_in_a_hybrid_learns_nothing_from_what_is_held_out_to_mix_it(book
     other = next(c for c in tiny_text if c.isalpha() and c != tiny_text[at])
     found = []
     for name in ("a", "b"):
-        finish(begin(book, tmp_path / name, model="hybrid", steps=3, eval_every=3, order="epoch"))
+        whole_text = dict(steps=10, batch_size=128, order="epoch")
+        finish(begin(book, tmp_path / name, model="hybrid", **whole_text))
         found.append(Run.open(tmp_path / name).newest()[0].model_folder.model)
         book.write_text(tiny_text[:at] + other + tiny_text[at + 1 :], encoding="utf-8")
     weights, others = (dict(model.named_parameters()) for model in found)
