@@ -28,7 +28,7 @@ DROPOUTS = ("dropout", "input_dropout", "gram_dropout")
 
 def sized(config: RunConfig, given: set[str], vocab_size: int, train_ids: np.ndarray, began: float) -> RunConfig:
     """The same settings with a model, and a way to train it, for this text, its minutes since `began` and this machine."""
-    if config.train.minutes is None or config.model.model not in recipe.SIZES or len(train_ids) < 2:
+    if config.train.minutes is None or recipe.kind(config.model.model) not in recipe.SIZES or len(train_ids) < 2:
         return config  # too short a text will be refused
     stock = given & {"model", "shape", "activation", "bias"}  # what only the GPT has, or a person asked for
     model = config.model.model if stock else "swift"

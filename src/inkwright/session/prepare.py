@@ -151,14 +151,16 @@ def scale_of(text: tokens.Tokens, tokenizer: Tokenizer, config: ModelConfig) -> 
     Raises: Interrupted   a stop was asked for on the way
     """
     characters = tokens.scored_characters(text.facts["val"])
-    return baseline(text.train, text.val, tokenizer, characters, config.block_size, config.ngram_order)
+    order = config.ngram_order if config.model == "counts" else None  # of swift, it says nothing about counting
+    return baseline(text.train, text.val, tokenizer, characters, config.block_size, order)
 
 
 def _with_order(config: RunConfig, scale: Sequence[Line]) -> RunConfig:
     """A model that counts takes the order that the scale was found to be best with."""
-    if config.model.model != "counts":
+    if config.model.model not in ("counts", "hybrid") or config.model.ngram_order is not None:
         return config
     order = next(line["order"] for line in scale if line["name"] == "ngram")
+    order += LONGER if config.model.model == "hybrid" else 0
     return config.model_copy(update={"model": change(config.model, ngram_order=order)})
 
 

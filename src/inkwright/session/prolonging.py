@@ -59,9 +59,9 @@ def _refuse_in_vain(training: Training, given: set[str]) -> None:
     if config.model.model == "counts":
         raise ModelError("a count model reads its text once: there is nothing to do for more minutes", "train another")
     patience = config.train.patience
-    if patience and training.without_best >= patience and "patience" not in given:
+    if patience and training.decisions.without_best >= patience and "patience" not in given:
         raise ModelError(
-            f"this run ended because {training.without_best} evaluations brought nothing better; nor would more minutes",
+            f"this run ended because {training.decisions.without_best} evaluations brought nothing better; nor would more minutes",
             "more text, or --patience 0 to go on all the same",
         )
     if step >= recipe.most_steps(config.model, config.train, len(training.text.train)):

@@ -283,6 +283,7 @@ class Training:
 
     def _evaluate(self) -> None:
         began = time.monotonic()
+        self.state.model.find_share(self.text.train)
         found = judge(self.lm, Passage(self.text.val, self.text.facts["val"]))
         val = {f"val_{name}": found[name] for name in ("loss", "loss_stderr")}
         self.decisions.judged(self.state.step, val | {name: found[name] for name in ("bits_per_char", "bits_per_byte")})

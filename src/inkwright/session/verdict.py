@@ -215,9 +215,7 @@ def _say_text(case: Case) -> str:
 
 def _say_bigger(case: Case) -> str:
     model = case.config.model
-    bigger = (
-        f"such as --n-embd {2 * model.n_embd}" if model.model in ("gpt", "swift") else "the next rung of the ladder"
-    )
+    bigger = f"such as --n-embd {2 * model.n_embd}" if model.model in ("gpt", *SWIFT) else "the next rung of the ladder"
     return (
         f"A bigger model would help most, {bigger}: the second half of the steps gained only {case.second_half:.3f}, "
         f"more text gains at most {case.by_heart:.2f}, and it has read {case.tokens_per_parameter:.1f} tokens for each "

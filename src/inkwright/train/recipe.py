@@ -82,7 +82,8 @@ def choose(
     `tokens_per_second` is asked for the sizes that come into question, smallest first.
     """
     chosen, seen = size_for(model, train_tokens, vocab_size, seconds, tokens_per_second)
-    while model == "swift" and seen > SPARE * ENOUGH_EPOCHS[model] * train_tokens and chosen.batch_size > LEAST_BATCH:
+    enough = SPARE * ENOUGH_EPOCHS[kind(model)] * train_tokens
+    while model in SWIFT and seen > enough and chosen.batch_size > LEAST_BATCH:
         chosen = replace(chosen, batch_size=chosen.batch_size // 2, learning_rate=chosen.learning_rate / math.sqrt(2))
         seen = tokens_per_second(chosen) * seconds
     return {name: getattr(chosen, name) for name in SHAPE} | way(model, seen / train_tokens)
@@ -92,11 +93,11 @@ def size_for(
     model: str, train_tokens: int, vocab_size: int, seconds: float, tokens_per_second: Callable[[Size], float]
 ) -> tuple[Size, float]:
     """The row of the table for a text and a time, and how many tokens it would see."""
-    chosen, *larger = SIZES[model]
+    chosen, *larger = SIZES[kind(model)]
     seen = tokens_per_second(chosen) * seconds
     for size in larger:
         parameters = 12 * size.n_layer * size.n_embd**2 + 2 * vocab_size * size.n_embd
-        least = min(size.least_tokens, enough_epochs * train_tokens)
+        least = min(size.least_tokens, ENOUGH_EPOCHS[kind(model)] * train_tokens)
         if seen < least or parameters > MOST_PARAMETERS * train_tokens:
             break
         would_see = tokens_per_second(size) * seconds
@@ -109,8 +110,8 @@ def size_for(
 def way(model: str, epochs: float) -> dict[str, Any]:
     """How a model is best trained that reads its text so often, besides what its size says."""
     dropout = next(dropout for least, dropout in DROPOUTS if epochs >= least)
-    found = {"model": model, "dropout": dropout, **WAYS[model]}
-    return found | ({"input_dropout": max(dropout, INPUT_DROPOUT)} if model == "swift" else {})
+    found = {"model": model, "dropout": dropout, **WAYS[kind(model)]}
+    return found | ({"input_dropout": max(dropout, INPUT_DROPOUT)} if model in SWIFT else {})
 
 
 def most_steps(config: ModelConfig, train: TrainConfig, train_tokens: int) -> int:
