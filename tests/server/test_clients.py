@@ -5,18 +5,14 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 
-from inkwright.app.server import writing
-from inkwright.app.server.limits import Limits
-from inkwright.app.server.running import Service
-from inkwright.app.server.served import Served, Shelf
-from inkwright.sample.engine import Engine, Event
+from tests.lossless.saving import small_run
+from tests.lossless.serving import Breaking
 
 pytestmark = pytest.mark.slow
 
@@ -92,56 +88,14 @@ def test_an_evaluation_harness_gets_the_log_probability_of_each_continuation(
             assert len(top) == 1 and all(math.isfinite(value) for value in top.values()) and token
 
 
-# ---------------------------------------------------------------- a fault in the middle of a text
-
-
-class Faulty(Engine):
-    """Writes some tokens, then breaks."""
-
-    at = 0
-
-    def step(self) -> list[Event]:
-        if self.at == 0:
-            raise RuntimeError("a fault that a test has planted, with a SECRET")
-        self.at -= 1
-        return super().step()
-
-
-@pytest.fixture
-def faulty(models: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Service]]:
-    """`faulty(5)`: a server in this process whose engine breaks at the fifth token."""
-    import inkwright
-
-    shelf = Shelf([Served("char", models["char"], inkwright.load(models["char"]))])
-    leave: list[int] = []
-    running: list[Thread] = []
-
-    def begin(at: int) -> Service:
-        monkeypatch.setattr(Faulty, "at", 1)
-        monkeypatch.setattr(writing, "Engine", Faulty)
-        service = Service(shelf, Limits(stop_seconds=0))  # which writes one token to be ready
-        monkeypatch.setattr(Faulty, "at", at)
-        running.append(Thread(target=service.run, args=(lambda: len(leave),)))
-        running[-1].start()
-        return service
-
-    yield begin
-    leave.append(15)
-    for thread in running:
-        thread.join(20)
-        assert not thread.is_alive()
-
-
-@pytest.mark.parametrize("at", [0, 1, 2, 7, 30])
-def test_a_stream_that_breaks_never_ends_as_if_it_were_whole(
-    faulty: Callable[[int], Service], at: int, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_stream_that_breaks_raises_in_the_openai_package(tmp_path: Path) -> None:
+    """Row S19 tries each token; here it is what a program of yours sees."""
     package = pytest.importorskip("openai", reason="openai is not installed: the extra `oracles`")
-    service = faulty(at)
-    with package.OpenAI(base_url=f"{service.address}/v1", api_key="none", max_retries=0) as client:
-        wish = dict(model="char", prompt="ba", max_tokens=40)
-        with pytest.raises(package.APIError, match=r"the server's log has it under [0-9a-f]{8}") as caught:
-            list(client.completions.create(**wish, stream=True))
-        assert "SECRET" not in str(caught.value) and "SECRET" in caplog.text
-        raw = client.with_raw_response.completions.create(**wish | {"stream": True}).http_response
-        assert b"[DONE]" not in raw.read()
+    server = Breaking(tmp_path, small_run(tmp_path, model="layernorm", block_size=32))
+    try:
+        with package.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
+            for at in (0, 1, 7, 30):
+                with pytest.raises(package.APIError, match=r"the server's log has it under [0-9a-f]{8}"):
+                    list(client.completions.create(model="char", prompt="ba", max_tokens=40, seed=at, stream=True))
+    finally:
+        server.end()

@@ -114,6 +114,12 @@ def test_an_unknown_path_names_the_nearest_and_a_wrong_method_the_right_one(serv
     assert (wrong.status, wrong.error["code"], wrong.headers["allow"]) == (405, "method_not_allowed", "POST")
 
 
+def test_head_is_get_without_its_body(server: Any) -> None:
+    for path in ("/", "/health", "/v1/models/char", "/nothing"):
+        full, head = server.ask("GET", path), server.ask("HEAD", path)
+        assert (head.status, head.headers, head.body) == (full.status, full.headers, b"")
+
+
 ROOTS = [
     "..",
     "%2e%2e",

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import select
 import shutil
 import signal
 import socket
@@ -49,6 +50,20 @@ def test_every_stream_that_was_taken_on_ends_whole(busy: Any) -> None:
         wishes = [dict(prompt="ba", max_tokens=30, stream=True, seed=seed) for seed in range(40)]
         replies = list(pool.map(lambda wish: busy.complete(**wish), wishes))
     assert [reply.events[-1] for reply in replies] == ["[DONE]"] * 40
+
+
+def test_a_body_that_takes_long_to_read_keeps_nobody_waiting(server: Any) -> None:
+    """Strange characters are the slowest to encode; the body is as large as one may be."""
+    content = "".join(chr(0x4E00 + i % 20_000) for i in range(170_000))
+    large = [server.begin("/tokenize", content=content) for _ in range(2)]
+    answered = 0
+    while len(select.select(large, [], [], 0)[0]) < 2:
+        assert server.ask("GET", "/health").status == 200
+        answered += 1
+    assert answered >= 10  # 2 or 3 where each waits for them
+    for each in large:
+        assert each.recv(15).startswith(b"HTTP/1.1 200")
+        each.close()
 
 
 @pytest.fixture(scope="module")

@@ -6,20 +6,17 @@ import ipaddress
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
 
 from inkwright.app.server.limits import Limits
 from inkwright.app.server.metrics import Metrics
-from inkwright.app.server.refusal import Refused, dumps
+from inkwright.app.server.refusal import Refused
+from inkwright.app.server.replies import Receive, Scope, Send, refusal
 from inkwright.app.server.writing import as_refusal
 from inkwright.errors import quoted
 
 LOG = logging.getLogger("inkwright.serve")
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 HEADERS = (
     (b"content-security-policy", b"default-src 'self'; script-src 'self'; object-src 'none'; base-uri 'none'; "
@@ -65,7 +62,7 @@ class Guard:
             await self.app(scope, receive, tell)
         except Exception as error:
             if not status:
-                await answer(as_refusal(error), tell)
+                await refusal(as_refusal(error))(receive, tell)
         finally:
             self.metrics.answered(status)
             spent = time.monotonic() - began
@@ -77,7 +74,7 @@ class Guard:
         if not path.startswith("/"):
             raise Refused(421, "host_not_allowed", "Ask for a path, not for a whole address.")
         self.check_host(scope)
-        is_page = scope["method"] == "GET" and path in self.page
+        is_page = scope["method"] in ("GET", "HEAD") and path in self.page
         self.check_origin(scope, is_page)
         if self.key is not None and path not in OPEN_TO_ALL and not is_page:
             given = values(scope, b"authorization")
@@ -122,15 +119,6 @@ def is_address(name: str) -> bool:
 def values(scope: Scope, name: bytes) -> list[bytes]:
     """All values of a header."""
     return [value for key, value in scope["headers"] if key == name]
-
-
-async def answer(refused: Refused, send: Send) -> None:
-    """A refusal as a whole response."""
-    body = dumps(refused.envelope)
-    extra = [(name.lower().encode(), value.encode()) for name, value in refused.all_headers.items()]
-    head = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *extra]
-    await send({"type": "http.response.start", "status": refused.status, "headers": head})
-    await send({"type": "http.response.body", "body": body})
 
 
 async def read_body(scope: Scope, receive: Receive, limits: Limits) -> bytes:

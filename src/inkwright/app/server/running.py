@@ -17,7 +17,7 @@ from inkwright.app.server.guard import LOOPBACK, Guard
 from inkwright.app.server.limits import Limits
 from inkwright.app.server.metrics import Metrics
 from inkwright.app.server.refusal import Refused, dumps
-from inkwright.app.server.routes import application
+from inkwright.app.server.routes import Desk
 from inkwright.app.server.served import Shelf
 from inkwright.app.server.writing import Writer
 from inkwright.errors import MachineError, quoted
@@ -45,14 +45,14 @@ class Service:
         for served in shelf.values():
             self.writer.prepare(served)
         files = runs.files()
-        app = application(shelf, limits, self.writer, self.metrics, files)
+        app = Desk(shelf, limits, self.writer, self.metrics).routes(files)
         own = () if host in (*LOOPBACK_HOSTS, *ALL_ADDRESSES) else (bracketed(host),)
         self.guard = Guard(
             app, limits, self.metrics, (*LOOPBACK, *own, *also), host in ALL_ADDRESSES, key, tuple(files)
         )  # fmt: skip
         config = uvicorn.Config(
             self.guard, http=protocol(limits), ws="none", lifespan="off", log_config=None, access_log=False,
-            server_header=False, date_header=False, timeout_keep_alive=30, interface="asgi3",
+            server_header=False, date_header=False, timeout_keep_alive=30, interface="asgi3", proxy_headers=False,
         )  # fmt: skip
         self.server = _Server(config)
 

@@ -115,7 +115,7 @@ class Job:
             self._ended.set()
 
     async def read(self) -> list[Any]:
-        """Everything that came since; empty once all has been read.
+        """What came since, at most up to an error; empty once all has been read.
 
         Raises: Refused   the writer gave up
         """
@@ -125,10 +125,14 @@ class Job:
             self._news.clear()
             if not self._pieces:
                 await self._news.wait()
-        found = [self._pieces.popleft() for _ in range(len(self._pieces))]
-        for piece in found:
+        found: list[Any] = []
+        while self._pieces:
+            if isinstance(self._pieces[0], Exception) and found:
+                break  # what was written before it is read first
+            piece = self._pieces.popleft()
             if isinstance(piece, Exception):
                 raise piece
+            found.append(piece)
         return [piece for piece in found if piece is not None]
 
     async def gather(self, seconds: float) -> None:
