@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lossless import going_on, inputs, saving, serving
+from tests.lossless import going_on, hostile, inputs, saving, serving
 from tests.lossless.harness import Tally
 
 
@@ -67,6 +67,7 @@ ROWS = [
     Row("S7", "clients that dawdle are cut off", 0, 20, serving.who_dawdles, 4),
     Row("S9", "a server that is asked to stop under load", 5, 100, serving.stopped_under_load, 3),
     Row("S10", "its files are taken away", 10, 200, serving.files_taken_away, 2),
+    Row("S17", "a terminal is not steered", 40, 400, hostile.terminals, 2),
     Row("S19", "a fault at any token: no clean end", 10, 51, serving.broken_at_a_token, 1),
     Row("S20", "mixed traffic; memory does not grow", 0, 40_000, serving.mixed_traffic, 16),
     Row("S server", "hosts, origins, keys, names, fields, faults", 0, 1, SERVER, 3),
