@@ -162,6 +162,7 @@ class Writer(threading.Thread):
         engine = self._engine(served)
         engine.add(served.lm.prompt_ids(""), SampleConfig(max_new_tokens=1))
         engine.step()
+        _ = served.fingerprint  # which hashes all weights: not while somebody waits
 
     def _engine(self, served: Served) -> Engine:
         if served.name not in self._engines:
