@@ -114,6 +114,7 @@ def test_the_name_of_a_run_is_text(seen: Reader, at: int) -> None:
     seen.page.locator("#model").select_option(index=at + 1)
     seen.page.wait_for_function("name => document.title === `${name} · Inkwright`", arg=NAMES[at])
     seen.page.wait_for_selector("#run-said:has-text('step 1 of 1')")
+    assert seen.page.locator("#curve circle.val").count() == 1  # the one evaluation is to be seen
     nothing_ran(seen)
 
 

@@ -53,9 +53,9 @@ class Shelf(Mapping[str, Served]):
         """
         if isinstance(name, str) and name in self._models:
             return self._models[name]
-        shown = quoted(name) if isinstance(name, str) else ""
         loaded = ", ".join(quoted(known) for known in self._models)
-        raise Refused(404, "model_not_found", f'Model "{shown}" is not loaded. Loaded: {loaded}', "model")
+        missing = f'Model "{quoted(name)}" is not loaded.' if isinstance(name, str) else "model must name one."
+        raise Refused(404, "model_not_found", f"{missing} Loaded: {loaded}", "model")
 
 
 def names_for(folders: Sequence[Path]) -> list[str]:

@@ -82,8 +82,9 @@ export function curve({ train, val, baseline }, said, room) {
     picture.append(draw("line", { class: "count", x1: left, x2: width - right, y1: y(loss), y2: y(loss) }));
   }
   for (const [kind, points] of [["train", train], ["val", val]]) {
-    const path = points.map(([step, loss]) => `${x(step).toFixed(1)},${y(loss).toFixed(1)}`).join(" ");
-    picture.append(draw("polyline", { class: kind, points: path }));
+    const places = points.map(([step, loss]) => [x(step).toFixed(1), y(loss).toFixed(1)]);
+    if (places.length === 1) picture.append(draw("circle", { class: kind, cx: places[0][0], cy: places[0][1], r: 3 })); // a line needs two
+    else picture.append(draw("polyline", { class: kind, points: places.map((place) => place.join(",")).join(" ") }));
   }
   const at = beside ? { x: width - right + 6 } : { x: width - right, "text-anchor": "end" };
   const lines = [...baseline].sort((one, other) => other.loss - one.loss);
