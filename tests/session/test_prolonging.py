@@ -10,7 +10,6 @@ from inkwright.run.folder import Run
 from inkwright.session.prepare import prepare
 from inkwright.session.resuming import reopen
 from inkwright.session.training import Training
-from inkwright.train import recipe
 from inkwright.train.optimizer import learning_rate
 from tests.session.test_minutes import TIMED
 from tests.session.test_training import SMALL, begin, book, everything, figures, finish, same  # noqa: F401
@@ -87,15 +86,6 @@ def test_minutes_in_vain_are_refused_with_what_would_help(book, tmp_path, tiny_t
     with pytest.raises(ModelError, match=told) as refused:
         reopen(tmp_path / "a", {"minutes": 1})
     assert refused.value.hint
-
-
-def test_a_swift_run_is_not_planned_beyond_what_helps_and_that_is_told(book, tmp_path):  # noqa: F811
-    training = begin(book, tmp_path / "a", model="swift", order="epoch", steps=3)
-    finish(training)
-    most = recipe.most_steps(training.config.model, training.config.train, len(training.text.train))
-    again, notes = reopen(tmp_path / "a", {"minutes": 600})
-    again.run.close()
-    assert again.config.train.steps == most and any("needs less than 600 minutes" in note for note in notes)
 
 
 def test_where_the_rate_goes_back_patience_does_not_end_the_run_in_the_middle(book, tmp_path):  # noqa: F811

@@ -15,6 +15,7 @@ from torch.optim import AdamW
 from inkwright.config import ModelConfig, TrainConfig, change
 from inkwright.errors import DivergedError, ModelError
 from inkwright.model import build
+from inkwright.model.swift import Swift
 from inkwright.run.checkpoint import optimizer_moments, restore_moments
 from inkwright.text.windows import Windows
 from inkwright.train.guard import MOST_SKIPPED, Guard
@@ -22,6 +23,7 @@ from inkwright.train.loop import TrainState, train
 from inkwright.train.loss import evaluate, next_token_loss
 from inkwright.train.muon import Muon
 from inkwright.train.optimizer import build_optimizers, clip_gradients, learning_rate
+from inkwright.train.row_adagrad import RowAdagrad
 
 Config = Callable[..., ModelConfig]
 V = 29
@@ -47,6 +49,43 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 @pytest.fixture(scope="module")
 def windows() -> Windows:
     return Windows(np.random.default_rng(0).integers(V, size=300, dtype=np.uint8), 16)
+
+
+# ---------------------------------------------------------------- reading a text more than once
+
+
+def test_each_reading_learns_the_grams_anew_and_keeps_the_rest() -> None:
+    ids = np.random.default_rng(0).integers(7, size=1 + 12 * 16)  # 12 windows: 4 steps a reading
+    how = change(CONFIG, batch_size=3, steps=10, order="epoch")
+    model = build(ModelConfig(model="swift", n_layer=1, n_head=2, n_embd=8, block_size=16, vocab_size=7), 1, ids)
+    state = TrainState(model, build_optimizers(model, how), model)
+    assert isinstance(model, Swift)
+    rates, forgotten, windows = [], [], Windows(ids, 16)
+    for report in train(state, windows, how):
+        table = next(o for o in state.optimizers if isinstance(o, RowAdagrad))
+        idx, _ = windows.epoch(report.step - 1, 3, how.seed, left_out=6)
+        touched = torch.zeros(len(model.gram_emb.weight), dtype=torch.bool)
+        touched[model.gram_emb.rows(idx).flatten()] = True
+        known = model.gram_emb.weight.ne(0).any(1)
+        needed = table.state[model.gram_emb.weight]["sum"].squeeze(1) != 0
+        assert known[:7].all() and (needed[:7].all() or report.step == 1)  # a head of zeros hides all others
+        if report.step > 2 and torch.equal(known[7:], touched[7:]) and torch.equal(needed[7:], touched[7:]):
+            forgotten.append(report.step)
+        rates.append(table.param_groups[0]["lr"])
+    assert forgotten == [3, 7]  # half a reading, then two whole ones
+    assert rates[2:] == [how.learning_rate] * 8 and report.learning_rate < how.learning_rate / 4
+
+
+def test_windows_at_random_places_are_no_readings() -> None:
+    ids = np.random.default_rng(0).integers(7, size=100)
+    how = change(CONFIG, batch_size=8, steps=30)
+    model = build(ModelConfig(model="swift", n_layer=1, n_head=2, n_embd=8, block_size=16, vocab_size=7), 1, ids)
+    assert isinstance(model, Swift)
+    known = 0
+    for _ in train(TrainState(model, build_optimizers(model, how), model), Windows(ids, 16), how):
+        now = int(model.gram_emb.weight.ne(0).any(1).sum())
+        assert now >= known
+        known = now
 
 
 # ---------------------------------------------------------------- learning

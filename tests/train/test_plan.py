@@ -6,7 +6,16 @@ import pytest
 
 from inkwright.config import Plan, TrainConfig, change
 from inkwright.train.optimizer import learning_rate
-from inkwright.train.plan import Deadline, evaluation_is_due, fitting_steps, planned_steps, share_done, with_more_time
+from inkwright.train.plan import (
+    Deadline,
+    begins_a_reading,
+    evaluation_is_due,
+    fitting_steps,
+    places_left_out,
+    planned_steps,
+    share_done,
+    with_more_time,
+)  # fmt: skip
 
 TIMED = TrainConfig(steps=100, minutes=1, learning_rate=1.0, warmup_steps=10, eval_every=10, schedule="linear")
 
@@ -128,3 +137,25 @@ def test_nothing_is_planned_anew_while_steps_are_repeated_that_were_planned_befo
     config = replanned((50, 90))
     assert deadline.replanned(30, 10.0, config) is None
     assert deadline.replanned(50, 12.0, config) is not None
+
+
+@pytest.mark.parametrize(
+    ("steps", "batch_size", "windows"), [(50, 4, 40), (23, 8, 40), (7, 3, 40), (5, 8, 40), (20, 2, 40)]
+)
+def test_the_last_reading_of_a_text_is_whole_and_ends_with_the_steps(steps: int, batch_size: int, windows: int) -> None:
+    config = TrainConfig(steps=steps, batch_size=batch_size, order="epoch")
+    first = places_left_out(0, config, windows)
+    assert (first + steps * batch_size) % windows == 0
+    begins = [step for step in range(steps) if begins_a_reading(step, config, windows)]
+    assert len(begins) == (steps * batch_size - 1) // windows
+    assert all((first + step * batch_size) // windows != (first + (step + 1) * batch_size - 1) // windows
+               or (first + step * batch_size) % windows == 0 for step in begins)  # fmt: skip
+    judged = [step for step in range(1, steps) if evaluation_is_due(step, change(config, eval_every=10))]
+    assert all((steps - step) % 10 == 0 for step in judged) and len(judged) == (steps - 1) // 10
+
+
+def test_a_plan_that_moves_the_end_moves_the_last_reading_with_it() -> None:
+    plans = [Plan(step=0, steps=50, seconds=0), Plan(step=12, steps=55, seconds=1)]
+    config = TrainConfig(steps=55, batch_size=4, order="epoch", plan=plans)
+    assert [begins_a_reading(10, config, 40), begins_a_reading(15, config, 40)] == [True, True]
+    assert (places_left_out(54, config, 40) + 55 * 4) % 40 == 0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inkwright.config import ModelConfig, TrainConfig, change, resolve
+from inkwright.config import TrainConfig, change, resolve
 from inkwright.train import forecast, recipe
 from inkwright.train.pace import Pace
 
@@ -35,12 +35,6 @@ def test_more_time_a_faster_machine_and_more_text_never_choose_a_smaller_model()
 def test_the_more_often_a_text_is_read_the_more_is_dropped() -> None:
     dropped = [chosen(MEGABYTE, seconds)["dropout"] for seconds in (10, 600, 360_000)]
     assert dropped == sorted(dropped) and dropped[0] == 0 and dropped[-1] >= 0.2
-
-
-def test_time_that_no_larger_model_can_use_goes_into_smaller_batches() -> None:
-    short, long = chosen(MEGABYTE, 1200), chosen(MEGABYTE, 2000)
-    assert width(short) == width(long)
-    assert short["batch_size"] > long["batch_size"] and short["learning_rate"] > long["learning_rate"]
 
 
 def test_only_sizes_that_come_into_question_are_timed() -> None:
@@ -112,8 +106,12 @@ def test_the_time_that_is_forecast_is_that_of_steps_evaluations_and_saves() -> N
     assert forecast.seconds_of(change(train, minutes=1), pace, 100_000, 5.0) == 60
 
 
-def test_a_swift_model_does_not_read_a_text_until_it_knows_it_by_heart() -> None:
-    train = TrainConfig(batch_size=4)
-    swift = ModelConfig(model="swift", block_size=250)
-    assert recipe.most_steps(swift, train, MEGABYTE) == round(1000 * recipe.MOST_EPOCHS)
-    assert recipe.most_steps(change(swift, model="gpt"), train, MEGABYTE) > 1e8
+@pytest.mark.parametrize(("steps", "reading"), [(1000, 300.0), (3000, 41.7), (700, 441.1), (90, 88.0)])
+def test_a_text_that_is_read_more_than_once_is_judged_where_readings_end(steps: int, reading: float) -> None:
+    every = recipe.rhythm(steps, 0.05, 0.5, reading)["eval_every"]
+    parts = reading / every if every < reading else every / reading
+    assert parts == pytest.approx(round(parts), rel=0.05), f"{every} steps of {reading}"
+
+
+def test_a_text_that_is_read_once_is_judged_as_any_other() -> None:
+    assert recipe.rhythm(1000, 0.05, 0.5, 1000.0) == recipe.rhythm(1000, 0.05, 0.5)

@@ -147,6 +147,11 @@ class GramEmbedding(nn.Module):
             contexts = len(new)
         self.weight = nn.Parameter(torch.zeros(self.row_count, self.weight.shape[1]))
 
+    @torch.no_grad()
+    def forget(self) -> None:
+        """Have nothing learned about any gram; of the tokens, everything."""
+        self.weight[self.vocab_size :] = 0.0
+
     def rows(self, idx: Tensor) -> Tensor:
         """Which rows stand at each position, (B, T, order): that of its token, and of each gram that ends there."""
         rows, place, first = [idx], idx, self.vocab_size

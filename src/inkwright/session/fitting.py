@@ -161,14 +161,10 @@ def planned(
         return train
     left = max(0.0, train.minutes * 60 - spent_seconds - CLOSING_SECONDS)
     look_seconds = pace.token_seconds * len(text.val) + SAVE_SECONDS
-    most = recipe.most_steps(model.config, train, len(text.train))
-    rhythm = recipe.rhythm(max(1, min(most, int(left / pace.step_seconds))), pace.step_seconds, look_seconds)
+    reading = recipe.reading_steps(model.config, train, len(text.train))
+    rhythm = recipe.rhythm(max(1, int(left / pace.step_seconds)), pace.step_seconds, look_seconds, reading)
     rhythm |= {name: getattr(train, name) for name in rhythm if name in given}
     steps = plan.fitting_steps(0, left, pace.step_seconds, look_seconds, rhythm["eval_every"])
-    if steps >= most:
-        steps = most
-        told = f"this text needs less than {train.minutes:g} minutes"
-        notes.append(Note(f"{told}: read more often, this model would know it by heart", "--portable uses them all"))
     warmup = train.warmup_steps if "warmup_steps" in given else min(train.warmup_steps, steps // 10)
     first = Plan(step=0, steps=steps, seconds=0)
     return change(train, steps=steps, plan=(first,), warmup_steps=warmup, **rhythm)

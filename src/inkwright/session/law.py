@@ -6,7 +6,7 @@ The loss is taken for
 
 k: which of the sizes, counted from the smallest; t: tokens trained on; u: doublings of the share of the text. Each size has
 a floor of its own, a_k, and comes down to it by the same power p of the tokens, the larger ones from higher above. Tokens and
-share are two axes: a model that reads half of a text may be stopped after half the tokens.
+share are two axes: in as many tokens, half of a text is read twice as often.
 
 Seven numbers from some points leave a spread between curve and points, which holds the luck of the seed and the misfit of
 the curve. It says which other curves would do as well, with other powers too: three lengths hardly tell a power, and that

@@ -5,7 +5,6 @@ import time
 from inkwright.config import RunConfig
 from inkwright.language_model import LanguageModel
 from inkwright.run.folder import Run
-from inkwright.train import recipe
 from inkwright.train.forecast import SAVE_SECONDS
 from inkwright.train.plan import Deadline
 
@@ -27,7 +26,6 @@ def deadline_of(run: Run, config: RunConfig, lm: LanguageModel, train_tokens: in
         evaluation_seconds=run.record["pace"]["token_seconds"] * val_tokens,
         save_seconds=SAVE_SECONDS,
         closing_seconds=sample_seconds + LEAVING_SECONDS,
-        most_steps=recipe.most_steps(config.model, config.train, train_tokens),
     )
 
 

@@ -19,8 +19,8 @@ from inkwright.train.plan import fitting_steps, share_done, with_more_time
 CHOSEN = ("eval_every", "checkpoint_every", "sample_every")
 
 
-def prolong(training: Training, minutes: float, given: set[str]) -> list[str]:
-    """Plan a run for so many minutes more, counted from the start of the command; what its person should know.
+def prolong(training: Training, minutes: float, given: set[str]) -> None:
+    """Plan a run for so many minutes more, counted from the start of the command.
 
     The settings of the training are changed, and not yet written down.
 
@@ -37,17 +37,14 @@ def prolong(training: Training, minutes: float, given: set[str]) -> list[str]:
     training.deadline = deadline_of(training.run, training.config, training.lm, train_tokens, val_tokens)
     working = max(0.0, left - (training.deadline.closing_seconds if training.deadline else CLOSING_SECONDS))
     look_seconds = pace.token_seconds * val_tokens + SAVE_SECONDS
-    most = recipe.most_steps(config.model, asked, train_tokens)
-    rhythm = _rhythm(asked, given, min(most - step, int(working / pace.step_seconds)), pace, look_seconds)
+    reading = recipe.reading_steps(config.model, asked, train_tokens)
+    rhythm = _rhythm(asked, given, int(working / pace.step_seconds), pace, look_seconds, reading)
     every = rhythm.get("eval_every", asked.eval_every)
-    steps = min(most, max(step + 1, fitting_steps(step, working, pace.step_seconds, look_seconds, every)))
+    steps = max(step + 1, fitting_steps(step, working, pace.step_seconds, look_seconds, every))
     train = with_more_time(step, steps, training.seconds, asked)
     if share_done(step, train) < share_done(step, asked) and "patience" not in given:
         rhythm["patience"] = 0  # where the rate goes back the loss rises, and is below the best again only near the end
     training.config = config.model_copy(update={"train": change(train, **rhythm)})
-    if steps < most:
-        return []
-    return [f"this text needs less than {minutes:g} minutes more: read more often, this model would know it by heart"]
 
 
 def _refuse_in_vain(training: Training, given: set[str]) -> None:
@@ -55,25 +52,22 @@ def _refuse_in_vain(training: Training, given: set[str]) -> None:
 
     Raises: ModelError
     """
-    config, step = training.config, training.state.step
+    config, waited = training.config, training.decisions.without_best
     if config.model.model == "counts":
         raise ModelError("a count model reads its text once: there is nothing to do for more minutes", "train another")
     patience = config.train.patience
-    if patience and training.decisions.without_best >= patience and "patience" not in given:
+    if patience and waited >= patience and "patience" not in given:
         raise ModelError(
-            f"this run ended because {training.decisions.without_best} evaluations brought nothing better; nor would more minutes",
+            f"this run ended because {waited} evaluations brought nothing better; nor would more minutes",
             "more text, or --patience 0 to go on all the same",
         )
-    if step >= recipe.most_steps(config.model, config.train, len(training.text.train)):
-        raise ModelError(
-            f"this model has read its text {recipe.MOST_EPOCHS} times: read more often, it would know it by heart",
-            "a new run with more --minutes takes a larger model; or more text; or --steps to go on all the same",
-        )
 
 
-def _rhythm(train: TrainConfig, given: set[str], steps: int, pace: Pace, look_seconds: float) -> dict[str, int]:
+def _rhythm(
+    train: TrainConfig, given: set[str], steps: int, pace: Pace, look_seconds: float, reading_steps: float
+) -> dict[str, int]:
     """How often the new steps are interrupted, where the run had minutes and so chose that itself; what is off stays off."""
     if not train.plan:
         return {}
-    chosen = recipe.rhythm(max(1, steps), pace.step_seconds, look_seconds)
+    chosen = recipe.rhythm(max(1, steps), pace.step_seconds, look_seconds, reading_steps)
     return {name: chosen[name] for name in CHOSEN if name not in given and getattr(train, name)}

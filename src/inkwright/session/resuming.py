@@ -56,7 +56,7 @@ def reopen(
         training = Training(run, config, strict)
         if settings.get("minutes") is not None:
             minutes = configs.resolve({"minutes": settings["minutes"]}).train.minutes or 0.0
-            notes += prolong(training, minutes, set(settings))
+            prolong(training, minutes, set(settings))
         config = training.config
         scarce = checkpoint.room_for(folder, training.state.model.parameter_count)
         notes += [

@@ -34,7 +34,7 @@ TRIED = 3  # sizes
 LENGTHS: Mapping[str, int] = {"short": 9, "middle": 3, "long": 1}
 """Name -> the part of a long training's steps: 9 is a ninth."""
 SHARES: Mapping[str, float] = {"half": 0.5, "quarter": 0.25}
-"""Of the text, for the best size; as long as the long trainings, or as often as a text is read at most."""
+"""Of the text, for the best size; as long as the long trainings."""
 PARTS = TRIED * sum(1 / part for part in LENGTHS.values()) + len(SHARES)  # the whole sweep, in long trainings
 RUNS = TRIED * len(LENGTHS) + len(SHARES)
 SEEDS = len(LENGTHS) + len(SHARES)  # each length and each share has one: so the luck of a seed is in the spread
@@ -91,8 +91,6 @@ class Advice:
     """The factor on the loss, each time with the best size."""
     half_the_text: Estimate
     """The factor on the loss, each time with the best size."""
-    used_up_seconds: float | None
-    """After so long every size tried has read the text as often as helps, where that is sooner than the sweep's minutes."""
     edge: str | None
     """`largest` or `smallest` of those tried, where it is the best and the table goes on."""
     misfit: float
@@ -145,18 +143,11 @@ class Sweep:
         block_size = self.record["sizes"][size]["block_size"]
         return of_size(configs.resolve(self.given), self.record["model"], self.row(size), block_size)
 
-    def most_tokens(self, size: str, share: float = 1.0) -> float:
-        """After so many tokens another reading would make a model worse; inf where it is read as often as there is time."""
-        base, train_tokens = self.base(size), int(self.record["train_tokens"] * share)
-        most = recipe.most_steps(base.model, base.train, train_tokens)
-        return most * base.train.batch_size * base.model.block_size if most < recipe.MOST_STEPS else np.inf
-
     def settings_of(self, point: Point) -> RunConfig:
         """The settings of a training: those of the recipe for a model of that size that reads its text so often."""
         base = self.base(point.size)
         per_step = base.train.batch_size * base.model.block_size
-        planned = self.record["sizes"][point.size]["steps"] // LENGTHS.get(point.part, 1)
-        steps = int(max(1, min(planned, self.most_tokens(point.size, point.share) / per_step)))
+        steps = self.record["sizes"][point.size]["steps"] // LENGTHS.get(point.part, 1)
         epochs = steps * per_step / (self.record["train_tokens"] * point.share)
         config = having(base, recipe.way(self.record["model"], epochs))
         train = configs.change(
@@ -199,17 +190,16 @@ class Sweep:
         """What each size would reach in one training of so many minutes, by each curve: (curves, sizes)."""
         seconds = max(1.0, minutes * 60 - self.record["preparation_seconds"])
         rates = self.tokens_per_second(results)
-        seen = [min(rates[size] * seconds, self.most_tokens(size, share)) for size in self.sizes]
-        return np.column_stack([law.losses(i, np.array([one]), share) for i, one in enumerate(seen)])
+        seen = [np.array([rates[size] * seconds]) for size in self.sizes]
+        return np.column_stack([law.losses(i, tokens, share) for i, tokens in enumerate(seen)])
 
     def advice(self, results: Sequence[Result]) -> Advice:
         """What to do with one training as long as the sweep."""
-        law, rates = self.law(results), self.tokens_per_second(results)
+        law = self.law(results)
         now, later = (self.losses(law, results, minutes) for minutes in (self.minutes, 2 * self.minutes))
         best, last = int(now[0].argmin()), len(recipe.SIZES[self.record["model"]]) - 1
         row = self.record["sizes"][self.sizes[best]]["row"]
         least = now.min(axis=1)
-        used_up = max(self.most_tokens(size) / rates[size] for size in self.sizes) + self.record["preparation_seconds"]
         at_edge = {0: "smallest", TRIED - 1: "largest"}.get(best) if 0 < row < last else None
         return Advice(
             size=self.sizes[best],
@@ -218,7 +208,6 @@ class Sweep:
             over_chosen=estimate(now[:, self.sizes.index(self.record["chosen"])] / now[:, best]),
             twice_the_time=estimate(later.min(axis=1) / least),
             half_the_text=estimate(self.losses(law, results, self.minutes, 0.5).min(axis=1) / least),
-            used_up_seconds=used_up if used_up <= self.minutes * 60 else None,
             edge=at_edge,
             misfit=law.misfit,
         )
@@ -338,6 +327,5 @@ class Timing:
     def planned(self, row: int, seconds: float) -> dict[str, int]:
         """What the record says of a size: its context, and the steps of a training of so many seconds."""
         sized = self.settings(row)
-        most = recipe.most_steps(sized.model, sized.train, len(self.train_ids))
-        steps = max(max(LENGTHS.values()) * LEAST_STEPS, min(most, int(seconds / self.pace(row).step_seconds)))
+        steps = max(max(LENGTHS.values()) * LEAST_STEPS, int(seconds / self.pace(row).step_seconds))
         return {"row": row, "block_size": sized.model.block_size, "steps": steps}

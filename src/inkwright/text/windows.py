@@ -28,15 +28,21 @@ class Windows:
         starts = torch.randint(len(self.ids) - self.block_size, (batch_size,), generator=rng)
         return self._gather(starts.numpy())
 
-    def epoch(self, step: int, batch_size: int, seed: int) -> tuple[Tensor, Tensor]:
+    @property
+    def whole(self) -> int:
+        """How many windows the text has that do not overlap."""
+        return (len(self.ids) - 1) // self.block_size
+
+    def epoch(self, step: int, batch_size: int, seed: int, left_out: int = 0) -> tuple[Tensor, Tensor]:
         """The batch of a step when every window comes once before any comes twice: (idx, targets).
 
-        Each epoch cuts the text at another offset and shuffles the window numbers anew.
+        Each epoch cuts the text at another offset and shuffles the window numbers anew; `left_out` windows of the first one
+        are passed over.
 
         Shape: -> (B, T), (B, T)
         """
-        windows = (len(self.ids) - 1) // self.block_size
-        numbers = np.arange(step * batch_size, (step + 1) * batch_size)
+        windows = self.whole
+        numbers = np.arange(step * batch_size, (step + 1) * batch_size) + left_out
         starts = np.empty(batch_size, np.int64)
         for epoch in np.unique(numbers // windows):
             mine = numbers // windows == epoch
@@ -49,8 +55,7 @@ class Windows:
 
         Shape: -> (B, T), (B, T)
         """
-        T = self.block_size
-        whole = (len(self.ids) - 1) // T
+        T, whole = self.block_size, self.whole
         for first in range(0, whole, batch_size):
             yield self._gather(np.arange(first, min(first + batch_size, whole)) * T)
         if (len(self.ids) - 1) % T:

@@ -13,11 +13,14 @@ from torch.optim import Optimizer
 from inkwright.config import TrainConfig
 from inkwright.model import LogitModel
 from inkwright.model.counts import Counts
+from inkwright.model.swift import Swift
 from inkwright.randomness import derive
 from inkwright.text.windows import Windows
 from inkwright.train.guard import Guard
 from inkwright.train.loss import next_token_loss
-from inkwright.train.optimizer import clip_gradients, learning_rate
+from inkwright.train.optimizer import clip_gradients, learning_rate, warm_rate
+from inkwright.train.plan import begins_a_reading, places_left_out
+from inkwright.train.row_adagrad import RowAdagrad
 
 
 @dataclass
@@ -60,20 +63,39 @@ def train(
 
     Raises: DivergedError   a loss or gradient is not finite and the guard's policy is not to skip it; nothing was updated
     """
-    draw = windows.epoch if config.order == "epoch" else windows.random
     while state.step < config.steps:
         step = state.step
-        batch = draw(step, config.batch_size, config.seed)
+        batch = _next_batch(state, windows, config)
         loss = gradients(state.model, batch, config, step, dtype, state.forward)
         grad_norm = clip_gradients(state.model, config.grad_clip)
         lr = learning_rate(step, config) * state.learning_rate_scale
         if state.guard.allows(step, loss, grad_norm, lr):
             for optimizer in state.optimizers:
+                shrinks = isinstance(optimizer, RowAdagrad)  # of itself
                 for group in optimizer.param_groups:
-                    group["lr"] = lr
+                    group["lr"] = warm_rate(step, config) * state.learning_rate_scale if shrinks else lr
                 optimizer.step()
         state.step += 1
         yield StepReport(state.step, loss, grad_norm, lr, config.batch_size * windows.block_size)
+
+
+def _next_batch(state: TrainState, windows: Windows, config: TrainConfig) -> tuple[Tensor, Tensor]:
+    """The batch of the next step: (idx, targets).
+
+    Where a text is read from one end to the other more than once, each reading learns the grams anew. In a second reading
+    their rows would know what comes, the network would learn to believe them, and no other text would bear that out.
+
+    Shape: -> (B, T), (B, T)
+    """
+    step = state.step
+    if config.order == "random":
+        return windows.random(step, config.batch_size, config.seed)
+    if isinstance(state.model, Swift) and begins_a_reading(step, config, windows.whole):
+        state.model.gram_emb.forget()
+        for optimizer in state.optimizers:
+            if isinstance(optimizer, RowAdagrad):
+                optimizer.forget(state.model.config.vocab_size)
+    return windows.epoch(step, config.batch_size, config.seed, places_left_out(step, config, windows.whole))
 
 
 def count(state: TrainState, ids: np.ndarray, model: Counts) -> Iterator[StepReport]:

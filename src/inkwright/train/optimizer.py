@@ -52,13 +52,16 @@ def learning_rate(step: int, config: TrainConfig) -> float:
     It falls with the progress towards the end of the plan, also where that was moved on the way. A step past the planned
     ones keeps the last value.
     """
-    if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / (config.warmup_steps + 1)
-    if config.schedule == "constant":
-        return config.learning_rate
+    if step < config.warmup_steps or config.schedule == "constant":
+        return warm_rate(step, config)
     done = share_done(step, config)
     left = (1 + math.cos(math.pi * done)) / 2 if config.schedule == "cosine" else 1 - done
     return config.min_learning_rate + left * (config.learning_rate - config.min_learning_rate)
+
+
+def warm_rate(step: int, config: TrainConfig) -> float:
+    """The learning rate of a step (counted from 0) if it never fell: warm up in a straight line, and stay there."""
+    return config.learning_rate * min(1.0, (step + 1) / (config.warmup_steps + 1))
 
 
 def clip_gradients(model: nn.Module, most: float) -> float:

@@ -46,6 +46,21 @@ def planned_steps(step: int, config: TrainConfig) -> int:
     return next((plan.steps for plan in reversed(config.plan) if plan.step <= step), config.steps)
 
 
+def places_left_out(step: int, config: TrainConfig, windows: int) -> int:
+    """How many of the windows of a text the first reading leaves out, so that the last one is whole when the steps end.
+
+    Where a plan is changed on the way, so is the place in the text.
+    """
+    return -planned_steps(step, config) * config.batch_size % windows
+
+
+def begins_a_reading(step: int, config: TrainConfig, windows: int) -> bool:
+    """Whether some window of this step's batch is the first of another reading of the text."""
+    left_out = places_left_out(step, config, windows)
+    first, last = (left_out + step * config.batch_size, left_out + (step + 1) * config.batch_size - 1)
+    return step > 0 and (first % windows == 0 or first // windows < last // windows)
+
+
 def with_more_time(step: int, steps: int, spent_seconds: float, config: TrainConfig) -> TrainConfig:
     """The settings with a plan for `steps` in all, when `step` are done and a person gives the run more time.
 
@@ -63,9 +78,14 @@ def with_more_time(step: int, steps: int, spent_seconds: float, config: TrainCon
 
 
 def evaluation_is_due(step: int, config: TrainConfig) -> bool:
-    """Whether the model is judged after so many steps: now and then, and at the end; not twice at the end."""
+    """Whether the model is judged after so many steps: now and then, and at the end; not twice at the end.
+
+    A text that is read from one end to the other is judged where its readings end, so it is counted from the last end.
+    """
     if step >= config.steps:
         return True
+    if config.order == "epoch":
+        return step > 0 and (planned_steps(step, config) - step) % config.eval_every == 0
     soon = config.plan and planned_steps(step, config) - step < config.eval_every // 2
     return step % config.eval_every == 0 and not soon
 
@@ -82,8 +102,6 @@ class Deadline:
     """Of one checkpoint: the last one."""
     closing_seconds: float
     """What comes after the last save: a sample, and leaving."""
-    most_steps: int = MOST_STEPS
-    """However much time is left."""
     step_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT_STEPS))
     """Of the last steps of this sitting."""
     steps_here: int = 0
@@ -128,9 +146,7 @@ class Deadline:
 
     def _fitting(self, step: int, left_seconds: float, config: TrainConfig) -> int:
         look_seconds = self.evaluation_seconds + self.save_seconds
-        return min(
-            self.most_steps, fitting_steps(step, left_seconds, self._step_cost(), look_seconds, config.eval_every)
-        )
+        return fitting_steps(step, left_seconds, self._step_cost(), look_seconds, config.eval_every)
 
 
 def fitting_steps(step: int, left_seconds: float, step_seconds: float, look_seconds: float, every: int) -> int:

@@ -2,11 +2,10 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from inkwright.config import SWIFT, ModelConfig, TrainConfig
-from inkwright.train.plan import MOST_STEPS
 
 
 @dataclass(frozen=True)
@@ -53,14 +52,9 @@ WAYS: Mapping[str, Mapping[str, Any]] = {
 
 SHAPE = ("n_layer", "n_head", "n_embd", "block_size", "batch_size", "learning_rate")
 
-ENOUGH_EPOCHS = {"swift": 1.1, "gpt": math.inf}
-"""Readings of a text after which a larger model, or steps of smaller batches, gain more than another reading."""
-MOST_EPOCHS = 1.3
-"""Readings after which the table of a swift GPT begins to know the text by heart: docs/diary.md"""
-SPARE = 1.2  # so much more may be read before the batches are made smaller
-LEAST_BATCH = 2
 MOST_PARAMETERS = 12  # for each token of the text: more only learn it by heart
-DROPOUTS = ((25, 0.3), (8, 0.2), (3, 0.1), (0, 0.0))  # from so many epochs on
+DROPOUTS = {"swift": ((20, 0.2), (2.5, 0.1), (0, 0.0)), "gpt": ((25, 0.3), (8, 0.2), (3, 0.1), (0, 0.0))}
+"""From so many readings of the text on."""
 INPUT_DROPOUT = 0.05  # the least, where the model has it
 MOST_EVALUATIONS = 30
 EVALUATION_SHARE = 0.08  # of the time, at most, goes into judging and saving on the way
@@ -82,10 +76,6 @@ def choose(
     `tokens_per_second` is asked for the sizes that come into question, smallest first.
     """
     chosen, seen = size_for(model, train_tokens, vocab_size, seconds, tokens_per_second)
-    enough = SPARE * ENOUGH_EPOCHS[kind(model)] * train_tokens
-    while model in SWIFT and seen > enough and chosen.batch_size > LEAST_BATCH:
-        chosen = replace(chosen, batch_size=chosen.batch_size // 2, learning_rate=chosen.learning_rate / math.sqrt(2))
-        seen = tokens_per_second(chosen) * seconds
     return {name: getattr(chosen, name) for name in SHAPE} | way(model, seen / train_tokens)
 
 
@@ -97,11 +87,10 @@ def size_for(
     seen = tokens_per_second(chosen) * seconds
     for size in larger:
         parameters = 12 * size.n_layer * size.n_embd**2 + 2 * vocab_size * size.n_embd
-        least = min(size.least_tokens, ENOUGH_EPOCHS[kind(model)] * train_tokens)
-        if seen < least or parameters > MOST_PARAMETERS * train_tokens:
+        if seen < size.least_tokens or parameters > MOST_PARAMETERS * train_tokens:
             break
         would_see = tokens_per_second(size) * seconds
-        if would_see < least:
+        if would_see < size.least_tokens:
             break
         chosen, seen = size, would_see
     return chosen, seen
@@ -109,27 +98,30 @@ def size_for(
 
 def way(model: str, epochs: float) -> dict[str, Any]:
     """How a model is best trained that reads its text so often, besides what its size says."""
-    dropout = next(dropout for least, dropout in DROPOUTS if epochs >= least)
+    dropout = next(dropout for least, dropout in DROPOUTS[kind(model)] if epochs >= least)
     found = {"model": model, "dropout": dropout, **WAYS[kind(model)]}
     return found | ({"input_dropout": max(dropout, INPUT_DROPOUT)} if model in SWIFT else {})
 
 
-def most_steps(config: ModelConfig, train: TrainConfig, train_tokens: int) -> int:
-    """The steps after which another reading of the text would make the model worse, however many minutes are left."""
-    if config.model not in SWIFT:
-        return MOST_STEPS
-    return max(1, math.ceil(MOST_EPOCHS * train_tokens / (train.batch_size * config.block_size)))
+def reading_steps(model: ModelConfig, train: TrainConfig, train_tokens: int) -> float:
+    """How many steps read all of a text; inf where they read at random places."""
+    return train_tokens / (train.batch_size * model.block_size) if train.order == "epoch" else math.inf
 
 
-def rhythm(steps: int, step_seconds: float, look_seconds: float) -> dict[str, int]:
-    """How often so many steps are interrupted, so that judging and saving (`look_seconds` each time) stay a small part.
+def rhythm(steps: int, step_seconds: float, look_seconds: float, reading_steps: float = math.inf) -> dict[str, int]:
+    """How often so many steps are interrupted, so that judging and saving, `look_seconds` each time, stay a small part.
 
-    A run that no longer gets better is stopped.
+    A run that reads its text more than once, in `reading_steps` each, is judged where readings end, or equal parts
+    of them: only there does it have all that it learns anew in each. A run that no longer gets better is stopped.
     """
     looks = steps * step_seconds / look_seconds if look_seconds else math.inf  # if nothing else were done
     affordable = max(EVALUATION_SHARE * looks, min(A_CURVE, A_CURVE_SHARE * looks))
     evaluations = int(max(1, min(MOST_EVALUATIONS, affordable, steps)))
     every = -(-steps // evaluations)
+    if steps > reading_steps:
+        whole, parts = max(1, round(every / reading_steps)), max(1, round(reading_steps / every))
+        every = max(1, round(reading_steps * whole / parts))
+        evaluations = steps // every
     return {
         "eval_every": every,
         "checkpoint_every": every,

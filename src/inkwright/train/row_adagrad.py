@@ -28,6 +28,11 @@ class RowAdagrad(Optimizer):
     def __init__(self, parameters: Iterable[Tensor], lr: float, rate: float = 1.0) -> None:
         super().__init__(list(parameters), {"lr": lr, "rate": rate})
 
+    def forget(self, first: int) -> None:
+        """Take the rows from `first` on for rows that were never needed."""
+        for state in self.state.values():
+            state["sum"][first:] = 0.0
+
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """One update of the rows that have a gradient."""

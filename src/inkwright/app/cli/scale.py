@@ -112,7 +112,7 @@ def conclude(sweep: "Sweep", results: "list[Result]", out: Output) -> None:
     row = sweep.row(advice.size)
     out.record(
         event="advice", minutes=sweep.minutes, size=advice.size, n_layer=row.n_layer, n_embd=row.n_embd,
-        chosen=sweep.record["chosen"], sure=advice.sure, edge=advice.edge, used_up_seconds=advice.used_up_seconds,
+        chosen=sweep.record["chosen"], sure=advice.sure, edge=advice.edge,
         misfit=advice.misfit, described=advice.described,
         **{
             name: vars(getattr(advice, name))
@@ -166,11 +166,6 @@ def _size(advice: "Advice", sweep: "Sweep") -> str:
 
 
 def _time(advice: "Advice") -> str:
-    if advice.used_up_seconds is not None:
-        return (
-            f"none is needed: in {duration(advice.used_up_seconds)} each of these sizes has read the text as often as helps. "
-            "Only a larger one would use more."
-        )
     return gain("twice as long", advice.twice_the_time)
 
 

@@ -23,7 +23,7 @@ TIMES = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 
 
 INTRODUCTION = """Every dot is one training on this text, judged on all of the text that was held out: to the right are
 longer ones, further down better ones. Hollow dots read a share of the text only. A line is what the fitted curve says of one
-size; it is level from where the text has been read as often as helps. The upright line is the time that the advice is
+size. The upright line is the time that the advice is
 for; the band shows where the curve of the best size may lie with 90 % confidence. Dashed is the scale of the text: what
 guessing blindly, counting and packing need for it (▲: further up than the picture reaches)."""
 
@@ -33,8 +33,7 @@ CAUTIONS = (
     "The confidence covers the luck of the seed and the misfit of the curve, as far as these few trainings show them.",
     "Each size has the context, batch and learning rate of its row in the recipe, and is judged with that context: so this "
     "is what train would make of it, not what width alone would do. With time left, train also makes the batches smaller.",
-    "A share of the text is its end, next to what was held out. A swift model is stopped when its text has been read 1.3 "
-    "times, so less of a text also means fewer steps.",
+    "A share of the text is its end, next to what was held out. A share is read more often in the same steps.",
     "Times are those of this machine while the sweep ran; a dot stands where the speed of the long training puts it.",
 )
 
@@ -98,7 +97,7 @@ class Picture:
 
     def seen(self, size: str, seconds: np.ndarray) -> np.ndarray:
         """The tokens that a size is trained on in so many seconds."""
-        return np.minimum(self.rates[size] * seconds, self.sweep.most_tokens(size))
+        return self.rates[size] * seconds
 
     def x(self, seconds: float) -> float:
         """Where a time stands."""
