@@ -154,7 +154,8 @@ class TrainConfig(Record):
         default=None, ge=1, le=10_000_000, description="Windows at once, to save memory [default: all of them]"
     )
     order: Literal["random", "epoch"] = Field(
-        default="random", description="Windows at random places, or each once before any comes twice"
+        default="random",
+        description="Windows at random places, or each once before any comes twice; swift then learns its grams anew each time",
     )
     optimizer: Literal["adamw", "muon"] = Field(
         default="muon", description="adamw, or Muon for the matrices and AdamW for the rest"

@@ -74,7 +74,6 @@ def test_steps_and_minutes_together_are_refused_and_the_run_stays_as_it_is(book,
     ("settings", "told"),
     [
         ({"patience": 1, "eval_every": 1, "optimizer": "adamw", "learning_rate": 0.5}, "brought nothing better"),
-        ({"model": "swift", "order": "epoch", "batch_size": 30}, "would know it by heart"),
         ({"model": "counts"}, "reads its text once"),
     ],
 )

@@ -8,7 +8,7 @@ from inkwright.config import Plan, TrainConfig, change
 from inkwright.train.optimizer import learning_rate
 from inkwright.train.plan import (
     Deadline,
-    begins_a_reading,
+    begins_an_epoch,
     evaluation_is_due,
     fitting_steps,
     places_left_out,
@@ -146,7 +146,7 @@ def test_the_last_reading_of_a_text_is_whole_and_ends_with_the_steps(steps: int,
     config = TrainConfig(steps=steps, batch_size=batch_size, order="epoch")
     first = places_left_out(0, config, windows)
     assert (first + steps * batch_size) % windows == 0
-    begins = [step for step in range(steps) if begins_a_reading(step, config, windows)]
+    begins = [step for step in range(steps) if begins_an_epoch(step, config, windows)]
     assert len(begins) == (steps * batch_size - 1) // windows
     assert all((first + step * batch_size) // windows != (first + (step + 1) * batch_size - 1) // windows
                or (first + step * batch_size) % windows == 0 for step in begins)  # fmt: skip
@@ -157,5 +157,5 @@ def test_the_last_reading_of_a_text_is_whole_and_ends_with_the_steps(steps: int,
 def test_a_plan_that_moves_the_end_moves_the_last_reading_with_it() -> None:
     plans = [Plan(step=0, steps=50, seconds=0), Plan(step=12, steps=55, seconds=1)]
     config = TrainConfig(steps=55, batch_size=4, order="epoch", plan=plans)
-    assert [begins_a_reading(10, config, 40), begins_a_reading(15, config, 40)] == [True, True]
+    assert [begins_an_epoch(10, config, 40), begins_an_epoch(15, config, 40)] == [True, True]
     assert (places_left_out(54, config, 40) + 55 * 4) % 40 == 0

@@ -161,7 +161,7 @@ def planned(
         return train
     left = max(0.0, train.minutes * 60 - spent_seconds - CLOSING_SECONDS)
     look_seconds = pace.token_seconds * len(text.val) + SAVE_SECONDS
-    reading = recipe.reading_steps(model.config, train, len(text.train))
+    reading = recipe.epoch_steps(model.config, train, len(text.train))
     rhythm = recipe.rhythm(max(1, int(left / pace.step_seconds)), pace.step_seconds, look_seconds, reading)
     rhythm |= {name: getattr(train, name) for name in rhythm if name in given}
     steps = plan.fitting_steps(0, left, pace.step_seconds, look_seconds, rhythm["eval_every"])

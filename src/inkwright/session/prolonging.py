@@ -37,7 +37,7 @@ def prolong(training: Training, minutes: float, given: set[str]) -> None:
     training.deadline = deadline_of(training.run, training.config, training.lm, train_tokens, val_tokens)
     working = max(0.0, left - (training.deadline.closing_seconds if training.deadline else CLOSING_SECONDS))
     look_seconds = pace.token_seconds * val_tokens + SAVE_SECONDS
-    reading = recipe.reading_steps(config.model, asked, train_tokens)
+    reading = recipe.epoch_steps(config.model, asked, train_tokens)
     rhythm = _rhythm(asked, given, int(working / pace.step_seconds), pace, look_seconds, reading)
     every = rhythm.get("eval_every", asked.eval_every)
     steps = max(step + 1, fitting_steps(step, working, pace.step_seconds, look_seconds, every))
@@ -64,10 +64,10 @@ def _refuse_in_vain(training: Training, given: set[str]) -> None:
 
 
 def _rhythm(
-    train: TrainConfig, given: set[str], steps: int, pace: Pace, look_seconds: float, reading_steps: float
+    train: TrainConfig, given: set[str], steps: int, pace: Pace, look_seconds: float, epoch_steps: float
 ) -> dict[str, int]:
     """How often the new steps are interrupted, where the run had minutes and so chose that itself; what is off stays off."""
     if not train.plan:
         return {}
-    chosen = recipe.rhythm(max(1, steps), pace.step_seconds, look_seconds, reading_steps)
+    chosen = recipe.rhythm(max(1, steps), pace.step_seconds, look_seconds, epoch_steps)
     return {name: chosen[name] for name in CHOSEN if name not in given and getattr(train, name)}

@@ -19,7 +19,7 @@ from inkwright.text.windows import Windows
 from inkwright.train.guard import Guard
 from inkwright.train.loss import next_token_loss
 from inkwright.train.optimizer import clip_gradients, learning_rate, warm_rate
-from inkwright.train.plan import begins_a_reading, places_left_out
+from inkwright.train.plan import begins_an_epoch, places_left_out
 from inkwright.train.row_adagrad import RowAdagrad
 
 
@@ -82,15 +82,15 @@ def train(
 def _next_batch(state: TrainState, windows: Windows, config: TrainConfig) -> tuple[Tensor, Tensor]:
     """The batch of the next step: (idx, targets).
 
-    Where a text is read from one end to the other more than once, each reading learns the grams anew. In a second reading
-    their rows would know what comes, the network would learn to believe them, and no other text would bear that out.
+    Each epoch learns the grams anew. In a second one their rows would know what comes, the network would learn to believe
+    them, and no other text would bear that out.
 
     Shape: -> (B, T), (B, T)
     """
     step = state.step
     if config.order == "random":
         return windows.random(step, config.batch_size, config.seed)
-    if isinstance(state.model, Swift) and begins_a_reading(step, config, windows.whole):
+    if isinstance(state.model, Swift) and begins_an_epoch(step, config, windows.whole):
         state.model.gram_emb.forget()
         for optimizer in state.optimizers:
             if isinstance(optimizer, RowAdagrad):

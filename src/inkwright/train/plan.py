@@ -47,15 +47,15 @@ def planned_steps(step: int, config: TrainConfig) -> int:
 
 
 def places_left_out(step: int, config: TrainConfig, windows: int) -> int:
-    """How many of the windows of a text the first reading leaves out, so that the last one is whole when the steps end.
+    """How many of the windows of a text the first epoch leaves out, so that the last one is whole when the steps end.
 
     Where a plan is changed on the way, so is the place in the text.
     """
     return -planned_steps(step, config) * config.batch_size % windows
 
 
-def begins_a_reading(step: int, config: TrainConfig, windows: int) -> bool:
-    """Whether some window of this step's batch is the first of another reading of the text."""
+def begins_an_epoch(step: int, config: TrainConfig, windows: int) -> bool:
+    """Whether some window of this step's batch is the first of another epoch."""
     left_out = places_left_out(step, config, windows)
     first, last = (left_out + step * config.batch_size, left_out + (step + 1) * config.batch_size - 1)
     return step > 0 and (first % windows == 0 or first // windows < last // windows)
@@ -80,7 +80,7 @@ def with_more_time(step: int, steps: int, spent_seconds: float, config: TrainCon
 def evaluation_is_due(step: int, config: TrainConfig) -> bool:
     """Whether the model is judged after so many steps: now and then, and at the end; not twice at the end.
 
-    A text that is read from one end to the other is judged where its readings end, so it is counted from the last end.
+    In epochs a model is judged where they end, so the steps are counted from the last end.
     """
     if step >= config.steps:
         return True

@@ -54,7 +54,7 @@ SHAPE = ("n_layer", "n_head", "n_embd", "block_size", "batch_size", "learning_ra
 
 MOST_PARAMETERS = 12  # for each token of the text: more only learn it by heart
 DROPOUTS = {"swift": ((20, 0.2), (2.5, 0.1), (0, 0.0)), "gpt": ((25, 0.3), (8, 0.2), (3, 0.1), (0, 0.0))}
-"""From so many readings of the text on."""
+"""From so many epochs on."""
 INPUT_DROPOUT = 0.05  # the least, where the model has it
 MOST_EVALUATIONS = 30
 EVALUATION_SHARE = 0.08  # of the time, at most, goes into judging and saving on the way
@@ -103,24 +103,24 @@ def way(model: str, epochs: float) -> dict[str, Any]:
     return found | ({"input_dropout": max(dropout, INPUT_DROPOUT)} if model in SWIFT else {})
 
 
-def reading_steps(model: ModelConfig, train: TrainConfig, train_tokens: int) -> float:
-    """How many steps read all of a text; inf where they read at random places."""
+def epoch_steps(model: ModelConfig, train: TrainConfig, train_tokens: int) -> float:
+    """How many steps an epoch has; inf where windows come from random places."""
     return train_tokens / (train.batch_size * model.block_size) if train.order == "epoch" else math.inf
 
 
-def rhythm(steps: int, step_seconds: float, look_seconds: float, reading_steps: float = math.inf) -> dict[str, int]:
+def rhythm(steps: int, step_seconds: float, look_seconds: float, epoch_steps: float = math.inf) -> dict[str, int]:
     """How often so many steps are interrupted, so that judging and saving, `look_seconds` each time, stay a small part.
 
-    A run that reads its text more than once, in `reading_steps` each, is judged where readings end, or equal parts
-    of them: only there does it have all that it learns anew in each. A run that no longer gets better is stopped.
+    With more than one epoch, of `epoch_steps` each, the model is judged where epochs end, or equal parts of them: what each
+    learns anew is whole only there. A run that no longer gets better is stopped.
     """
     looks = steps * step_seconds / look_seconds if look_seconds else math.inf  # if nothing else were done
     affordable = max(EVALUATION_SHARE * looks, min(A_CURVE, A_CURVE_SHARE * looks))
     evaluations = int(max(1, min(MOST_EVALUATIONS, affordable, steps)))
     every = -(-steps // evaluations)
-    if steps > reading_steps:
-        whole, parts = max(1, round(every / reading_steps)), max(1, round(reading_steps / every))
-        every = max(1, round(reading_steps * whole / parts))
+    if steps > epoch_steps:
+        whole, parts = max(1, round(every / epoch_steps)), max(1, round(epoch_steps / every))
+        every = max(1, round(epoch_steps * whole / parts))
         evaluations = steps // every
     return {
         "eval_every": every,
