@@ -159,3 +159,12 @@ def test_a_plan_that_moves_the_end_moves_the_last_reading_with_it() -> None:
     config = TrainConfig(steps=55, batch_size=4, order="epoch", plan=plans)
     assert [begins_an_epoch(10, config, 40), begins_an_epoch(15, config, 40)] == [True, True]
     assert (places_left_out(54, config, 40) + 55 * 4) % 40 == 0
+
+
+@pytest.mark.parametrize("moved_to", [43, 47, 52, 58])
+def test_a_plan_that_moves_the_end_leaves_no_evaluation_out(moved_to: int) -> None:
+    plans = [Plan(step=0, steps=50, seconds=0), Plan(step=12, steps=moved_to, seconds=1)]
+    config = TrainConfig(steps=moved_to, eval_every=10, order="epoch", plan=plans)
+    judged = [step for step in range(1, moved_to + 1) if evaluation_is_due(step, config)]
+    assert judged[-3:] == [moved_to - 20, moved_to - 10, moved_to] and judged[0] == 10
+    assert all(after - before <= 19 for before, after in itertools.pairwise(judged))

@@ -85,9 +85,14 @@ def evaluation_is_due(step: int, config: TrainConfig) -> bool:
     if step >= config.steps:
         return True
     if config.order == "epoch":
-        return step > 0 and (planned_steps(step, config) - step) % config.eval_every == 0
+        return step > 0 and _looks_left(step, config) < _looks_left(step - 1, config)
     soon = config.plan and planned_steps(step, config) - step < config.eval_every // 2
     return step % config.eval_every == 0 and not soon
+
+
+def _looks_left(step: int, config: TrainConfig) -> int:
+    """How often the model will still be judged after a step, by the plans made before it was done."""
+    return -(-(planned_steps(max(0, step - 1), config) - step) // config.eval_every)
 
 
 @dataclass

@@ -120,7 +120,7 @@ def rhythm(steps: int, step_seconds: float, look_seconds: float, epoch_steps: fl
     every = -(-steps // evaluations)
     if steps > epoch_steps:
         whole, parts = max(1, round(every / epoch_steps)), max(1, round(epoch_steps / every))
-        every = max(1, round(epoch_steps * whole / parts))
+        every = math.ceil(epoch_steps * whole / parts)  # rather some steps early: late, all was just forgotten
         evaluations = steps // every
     return {
         "eval_every": every,
