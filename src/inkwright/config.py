@@ -155,7 +155,7 @@ class TrainConfig(Record):
     )
     order: Literal["random", "epoch"] = Field(
         default="random",
-        description="Windows at random places, or each once before any comes twice; swift then learns its grams anew each time",
+        description="Windows at random places, or each once before any comes twice; swift then learns its grams anew",
     )
     optimizer: Literal["adamw", "muon"] = Field(
         default="muon", description="adamw, or Muon for the matrices and AdamW for the rest"
