@@ -16,6 +16,7 @@ from inkwright.app.cli import run as command
 from tests.browser.test_playground import Reader
 from tests.lossless.hostile import SCRIPTS
 
+pytest.importorskip("fastapi", reason="fastapi is not installed: the extra `serve`")
 pytest.importorskip("uvicorn", reason="uvicorn is not installed: the extra `serve`")
 pytestmark = pytest.mark.slow
 LEARNER = """--model swift --n-layer 2 --n-head 2 --n-embd 64 --block-size 96 --batch-size 16 --threads 1 --dtype float32

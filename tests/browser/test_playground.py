@@ -16,6 +16,7 @@ import inkwright
 from inkwright.app.cli import run as command
 from tests.browser.conftest import SCALE, named_lines
 
+pytest.importorskip("fastapi", reason="fastapi is not installed: the extra `serve`")
 pytest.importorskip("uvicorn", reason="uvicorn is not installed: the extra `serve`")
 pytestmark = pytest.mark.slow
 HOSTILE = '<script>document.title="run"</script><img src=x onerror=alert(1)>\x1b]0;x\x07\u202e'

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+pytest.importorskip("fastapi", reason="fastapi is not installed: the extra `serve`")
 pytest.importorskip("uvicorn", reason="uvicorn is not installed: the extra `serve`")
 
 from inkwright.app.cli import run

@@ -112,6 +112,8 @@ def test_an_unknown_path_names_the_nearest_and_a_wrong_method_the_right_one(serv
     assert (lost.status, lost.error["code"]) == (404, "not_found") and "/v1/models" in lost.error["message"]
     wrong = server.ask("GET", "/v1/completions")
     assert (wrong.status, wrong.error["code"], wrong.headers["allow"]) == (405, "method_not_allowed", "POST")
+    wrong = server.ask("PUT", "/health")
+    assert (wrong.headers["allow"], wrong.error["message"]) == ("GET, HEAD", "'/health' takes GET, HEAD.")
 
 
 def test_head_is_get_without_its_body(server: Any) -> None:

@@ -62,7 +62,7 @@ def serve(
     try:
         from inkwright.app.server.running import Service
     except ImportError as error:
-        if error.name not in ("uvicorn", "h11"):
+        if error.name not in ("fastapi", "starlette", "uvicorn", "h11"):
             raise
         raise MachineError(
             f"serve needs {error.name}, which is not installed", "pip install 'inkwright[serve]'"

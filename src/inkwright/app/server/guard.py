@@ -9,10 +9,12 @@ import time
 from collections.abc import MutableMapping
 from typing import Any
 
+from starlette.types import Receive, Scope, Send
+
 from inkwright.app.server.limits import Limits
 from inkwright.app.server.metrics import Metrics
 from inkwright.app.server.refusal import Refused
-from inkwright.app.server.replies import Receive, Scope, Send, refusal
+from inkwright.app.server.replies import refusal
 from inkwright.app.server.writing import as_refusal
 from inkwright.errors import quoted
 
@@ -62,7 +64,7 @@ class Guard:
             await self.app(scope, receive, tell)
         except Exception as error:
             if not status:
-                await refusal(as_refusal(error))(receive, tell)
+                await refusal(as_refusal(error))(scope, receive, tell)
         finally:
             self.metrics.answered(status)
             spent = time.monotonic() - began

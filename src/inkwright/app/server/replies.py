@@ -1,10 +1,12 @@
-"""What goes back to a client: a whole body, or a text piece by piece while the writer writes it."""
+"""What goes back to a client: a whole record, or a text piece by piece while the writer writes it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
+
+from fastapi.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from inkwright.app.server.asking import Asked
 from inkwright.app.server.metrics import Metrics
@@ -12,51 +14,30 @@ from inkwright.app.server.refusal import Refused, dumps
 from inkwright.app.server.shapes import Answer, event
 from inkwright.app.server.writing import Job, Writer, as_refusal
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-"""A request and its two ends, as ASGI has them."""
-
 FLUSH_SECONDS = 0.02  # tokens of a stream that come this close together travel together
 
 
-@dataclass(frozen=True)
-class Whole:
-    """An answer that is there at once."""
-
-    body: bytes
-    kind: str = "application/json"
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    async def __call__(self, receive: Receive, send: Send) -> None:
-        """Send it."""
-        named = {"content-type": self.kind, "content-length": str(len(self.body)), **self.headers}
-        headers = [(name.lower().encode(), value.encode()) for name, value in named.items()]
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await send({"type": "http.response.body", "body": self.body})
-
-
-def record(found: Mapping[str, Any]) -> Whole:
+def record(found: Mapping[str, Any]) -> Response:
     """A JSON answer."""
-    return Whole(dumps(found))
+    return Response(dumps(found), media_type="application/json")
 
 
-def refusal(refused: Refused) -> Whole:
+def refusal(refused: Refused) -> Response:
     """A refusal as a whole answer."""
-    return Whole(dumps(refused.envelope), status=refused.status, headers=refused.all_headers)
+    return Response(dumps(refused.envelope), refused.status, refused.all_headers, "application/json")
 
 
-class Stream:
+class Stream(Response):
     """A text as server-sent events. After an error it ends without [DONE]."""
 
     def __init__(self, asked: Asked, job: Job, writer: Writer, metrics: Metrics) -> None:
+        super().__init__(media_type="text/event-stream")
+        del self.headers["content-length"]  # nobody knows it yet
         self.asked, self.job, self.writer, self.metrics = asked, job, writer, metrics
 
-    async def __call__(self, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until the text ends or the client leaves."""
-        headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         answer, begun = Answer(self.asked), False
         async with watched(self.job, receive, self.writer):
             try:

@@ -3,8 +3,13 @@
 import asyncio
 import difflib
 import platform
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
 from inkwright.app.server import asking, runs
 from inkwright.app.server.asking import Asked, Fields, shown
@@ -12,79 +17,19 @@ from inkwright.app.server.guard import read_body
 from inkwright.app.server.limits import MAX_PROMPT_CHARACTERS, Limits
 from inkwright.app.server.metrics import Metrics
 from inkwright.app.server.refusal import Refused, bad
-from inkwright.app.server.replies import Receive, Scope, Send, Stream, Whole, pieces_of, record
+from inkwright.app.server.replies import Stream, pieces_of, record, refusal
 from inkwright.app.server.served import Served, Shelf
 from inkwright.app.server.shapes import Answer
 from inkwright.app.server.strict_json import parse
-from inkwright.app.server.writing import Job, Writer, timed
+from inkwright.app.server.writing import Job, Writer, as_refusal, timed
 from inkwright.errors import TextError
 from inkwright.version import __version__
 
-
-class Request(NamedTuple):
-    """One request that the guard let pass."""
-
-    scope: Scope
-    receive: Receive
-    rest: str
-    """What follows the path of its route, where that is the beginning of many; else empty."""
-
-
-Handler = Callable[[Request], Awaitable[Whole | Stream]]
-
-
-class Route(NamedTuple):
-    """A path and what answers it; one that ends in NAME is the beginning of many."""
-
-    method: str
-    path: str
-    handler: Handler
-
-    def rest(self, path: str) -> str | None:
-        """What of this path is not in the route's; None where it is another path."""
-        if self.path.endswith(NAME):
-            beginning = self.path.removesuffix(NAME)
-            return path.removeprefix(beginning) if path.startswith(beginning) else None
-        return "" if path == self.path else None
-
-
-NAME = "{name}"
+Handler = Callable[[Request], Awaitable[Response]]
+GET = ["GET", "HEAD"]  # the connection leaves the body of an answer to HEAD out
 SMALL_BYTES = 16_384  # of a body: whatever it says, reading it takes no longer than some milliseconds
 FEW_PIECES = 256
 T = TypeVar("T")
-
-
-class Routes:
-    """All routes, as an ASGI application without the guard before it."""
-
-    def __init__(self, routes: Sequence[Route]) -> None:
-        self.routes = tuple(routes)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request.
-
-        Raises: Refused
-        """
-        route, rest = self.find(scope["method"], scope["path"])
-        reply = await route.handler(Request(scope, receive, rest))
-        await reply(receive, send)
-
-    def find(self, method: str, path: str) -> tuple[Route, str]:
-        """The route of a path, and what follows it. HEAD is answered like GET; the connection leaves the body out.
-
-        Raises: Refused   404, 405
-        """
-        wanted = "GET" if method == "HEAD" else method
-        found = [(route, rest) for route in self.routes if (rest := route.rest(path)) is not None]
-        for route, rest in found:
-            if route.method == wanted:
-                return route, rest
-        if found:
-            allow = found[0][0].method.replace("GET", "GET, HEAD")
-            message = f"{path[:60]!a} takes {allow}."
-            raise Refused(405, "method_not_allowed", message, headers={"Allow": allow})
-        near = difflib.get_close_matches(path[:200], sorted({route.path for route in self.routes}), n=1, cutoff=0.0)
-        raise Refused(404, "not_found", f"There is nothing at {path[:60]!a}; the nearest route is {near[0]}.")
 
 
 class Desk:
@@ -93,36 +38,38 @@ class Desk:
     def __init__(self, shelf: Shelf, limits: Limits, writer: Writer, metrics: Metrics) -> None:
         self.shelf, self.limits, self.writer, self.metrics = shelf, limits, writer, metrics
 
-    def routes(self, files: Mapping[str, runs.File]) -> Routes:
-        """OpenAI's, what tools ask for, what the page asks for, and the files of the page."""
-        return Routes(
-            [
-                Route("POST", "/v1/completions", self.completions),
-                Route("POST", "/v1/chat/completions", self.chat_completions),
-                Route("GET", "/v1/models", self.models),
-                Route("GET", "/v1/models/" + NAME, self.model),
-                Route("GET", "/health", self.health),
-                Route("GET", "/metrics", self.numbers),
-                Route("POST", "/tokenize", self.tokenize),
-                Route("POST", "/detokenize", self.detokenize),
-                Route("GET", "/api/models", self.overview),
-                Route("GET", "/api/runs/" + NAME, self.run),
-                Route("POST", "/api/next", self.distribution),
-                *(Route("GET", path, _page(file)) for path, file in files.items()),
-            ]
-        )
+    def application(self, files: Mapping[str, runs.File]) -> FastAPI:
+        """OpenAI's routes, what tools ask for, what the page asks for, and the files of the page; no guard before them."""
+        app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+        app.add_api_route("/v1/completions", self.completions, methods=["POST"])
+        app.add_api_route("/v1/chat/completions", self.chat_completions, methods=["POST"])
+        app.add_api_route("/v1/models", self.models, methods=GET)
+        app.add_api_route("/v1/models/{name:path}", self.model, methods=GET)
+        app.add_api_route("/health", self.health, methods=GET)
+        app.add_api_route("/metrics", self.numbers, methods=GET)
+        app.add_api_route("/tokenize", self.tokenize, methods=["POST"])
+        app.add_api_route("/detokenize", self.detokenize, methods=["POST"])
+        app.add_api_route("/api/models", self.overview, methods=GET)
+        app.add_api_route("/api/runs/{name:path}", self.run, methods=GET)
+        app.add_api_route("/api/next", self.distribution, methods=["POST"])
+        for path, file in files.items():
+            app.add_api_route(path, _page(file), methods=GET)
+        app.add_exception_handler(HTTPException, _unrouted)
+        app.add_exception_handler(Refused, _refused)
+        app.add_exception_handler(Exception, _refused)
+        return app
 
     # ------------------------------------------------------------ OpenAI's
 
-    async def completions(self, request: Request) -> Whole | Stream:
+    async def completions(self, request: Request) -> Response:
         """A prompt and what follows it."""
         return await self._write(request, asking.completion)
 
-    async def chat_completions(self, request: Request) -> Whole | Stream:
+    async def chat_completions(self, request: Request) -> Response:
         """The next turn of a chat."""
         return await self._write(request, asking.chat)
 
-    async def _write(self, request: Request, check: Callable[[dict[str, Any], Shelf], Asked]) -> Whole | Stream:
+    async def _write(self, request: Request, check: Callable[[dict[str, Any], Shelf], Asked]) -> Response:
         asked = await self._understood(request, lambda body: check(body, self.shelf))
         job = Job(timed(self.limits), asked)
         if asked.stream:
@@ -131,34 +78,34 @@ class Desk:
         pieces = await pieces_of(job, request.receive, self.writer, self.metrics)
         return await apart(len(pieces) > FEW_PIECES, lambda: record(Answer(asked).whole(pieces)))
 
-    async def models(self, request: Request) -> Whole:
+    async def models(self, request: Request) -> Response:
         """All models."""
         return record({"object": "list", "data": [_model(served) for served in self.shelf.values()]})
 
-    async def model(self, request: Request) -> Whole:
+    async def model(self, request: Request) -> Response:
         """One model."""
-        return record(_model(self.shelf.find(request.rest)))
+        return record(_model(self.shelf.find(request.path_params["name"])))
 
     # ------------------------------------------------------------ for tools
 
-    async def health(self, request: Request) -> Whole:
+    async def health(self, request: Request) -> Response:
         """Whether the server is there."""
         return record({"status": "ok", "version": __version__, "python": platform.python_version()})
 
-    async def numbers(self, request: Request) -> Whole:
+    async def numbers(self, request: Request) -> Response:
         """Counters for Prometheus."""
         text = self.metrics.text(self.writer.running, self.writer.waiting)
-        return Whole(text.encode(), "text/plain; version=0.0.4; charset=utf-8")
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    async def tokenize(self, request: Request) -> Whole:
+    async def tokenize(self, request: Request) -> Response:
         """A text as ids."""
         return await self._understood(request, self._ids)
 
-    async def detokenize(self, request: Request) -> Whole:
+    async def detokenize(self, request: Request) -> Response:
         """Ids as a text."""
         return await self._understood(request, self._text)
 
-    def _ids(self, body: dict[str, Any]) -> Whole:
+    def _ids(self, body: dict[str, Any]) -> Response:
         fields = Fields(body)
         served = self._named(fields)
         content = fields.take("content")
@@ -169,7 +116,7 @@ class Desk:
         except TextError as error:
             raise bad("content", f"{error.message}.") from None
 
-    def _text(self, body: dict[str, Any]) -> Whole:
+    def _text(self, body: dict[str, Any]) -> Response:
         fields = Fields(body)
         served = self._named(fields)
         tokens, vocab_size = fields.take("tokens"), served.lm.tokenizer.vocab_size
@@ -180,15 +127,15 @@ class Desk:
 
     # ------------------------------------------------------------ for the page
 
-    async def overview(self, request: Request) -> Whole:
+    async def overview(self, request: Request) -> Response:
         """All models in a few facts."""
         return record({"models": [runs.describe(served) for served in self.shelf.values()]})
 
-    async def run(self, request: Request) -> Whole:
+    async def run(self, request: Request) -> Response:
         """Where the run of a model stands."""
-        return record(await asyncio.to_thread(runs.progress, self.shelf.find(request.rest)))
+        return record(await asyncio.to_thread(runs.progress, self.shelf.find(request.path_params["name"])))
 
-    async def distribution(self, request: Request) -> Whole:
+    async def distribution(self, request: Request) -> Response:
         """What could come after some ids."""
         work = await self._understood(request, self._distribution)
         found = await pieces_of(Job(timed(self.limits), work=work), request.receive, self.writer)
@@ -223,13 +170,27 @@ async def apart(is_large: bool, work: Callable[[], T]) -> T:
 
 
 def _page(file: runs.File) -> Handler:
-    reply = Whole(file.body, file.kind)
-
-    async def send(request: Request) -> Whole:
-        return reply
+    async def send(request: Request) -> Response:
+        return Response(file.body, media_type=file.kind)
 
     return send
 
 
 def _model(served: Served) -> dict[str, Any]:
     return {"id": served.name, "object": "model", "created": served.created, "owned_by": "inkwright"}
+
+
+async def _unrouted(request: Request, error: Exception) -> Response:
+    """What FastAPI has no route for, in our words."""
+    path = request.scope["path"]
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        allow = ", ".join(sorted((error.headers or {})["Allow"].split(", ")))  # which come as a set
+        message = f"{path[:60]!a} takes {allow}."
+        return refusal(Refused(405, "method_not_allowed", message, headers={"Allow": allow}))
+    known = sorted(route.path_format for route in request.app.routes if isinstance(route, APIRoute))
+    near = difflib.get_close_matches(path[:200], known, n=1, cutoff=0.0)
+    return refusal(Refused(404, "not_found", f"There is nothing at {path[:60]!a}; the nearest route is {near[0]}."))
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    return refusal(as_refusal(error))

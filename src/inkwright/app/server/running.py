@@ -45,7 +45,7 @@ class Service:
         for served in shelf.values():
             self.writer.prepare(served)
         files = runs.files()
-        app = Desk(shelf, limits, self.writer, self.metrics).routes(files)
+        app = Desk(shelf, limits, self.writer, self.metrics).application(files)
         own = () if host in (*LOOPBACK_HOSTS, *ALL_ADDRESSES) else (bracketed(host),)
         self.guard = Guard(
             app, limits, self.metrics, (*LOOPBACK, *own, *also), host in ALL_ADDRESSES, key, tuple(files)
