@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+LEAST_LOSS = 0.01  # of any curve, however far it is drawn on: losses are compared by their ratio
 DRAWS = 2000  # curves that would do as well
 POWERS = np.linspace(0.2, 1.0, 17)  # 0.6 and 0.65 were measured (train/forecast.py)
 
@@ -63,7 +64,7 @@ class Law:
         floors = self.curves[:, : self.curves.shape[1] - 3]
         b, c, d = self.curves[:, -3:, None].transpose(1, 0, 2)
         fallen = (np.asarray(tokens) / self.middle_tokens) ** -self.powers[:, None]
-        return np.maximum(floors[:, size, None] + (b + c * size) * fallen - d * np.log2(share), 0.0)
+        return np.maximum(floors[:, size, None] + (b + c * size) * fallen - d * np.log2(share), LEAST_LOSS)
 
 
 def coefficients(sizes: int) -> int:

@@ -84,8 +84,6 @@ def _next_batch(state: TrainState, windows: Windows, config: TrainConfig) -> tup
 
     Each epoch learns the grams anew. In a second one their rows would know what comes, the network would learn to believe
     them, and no other text would bear that out.
-
-    Shape: -> (B, T), (B, T)
     """
     step = state.step
     if config.order == "random":
