@@ -195,7 +195,8 @@ def expected(
     return Forecast(
         seconds=round(forecast.seconds_of(config.train, pace, len(text.val), spent_seconds), 1),
         memory_bytes=memory_bytes,
-        disk_bytes=forecast.disk_of(config.model, model.parameter_count, len(text.train) + len(text.val)),
+        disk_bytes=forecast.disk_of(config.model, model.parameter_count, len(text.train) + len(text.val))
+        + forecast.CHECKPOINTS * sum(buffer.nbytes for buffer in model.buffers()),
         loss_low=low,
         loss_high=high,
     )
