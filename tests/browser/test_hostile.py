@@ -59,6 +59,7 @@ def url(place: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def seen(browser: Any, url: str) -> Iterator[Reader]:
     found = Reader(browser, url)
+    found.page.set_default_timeout(120_000)
     yield found
     found.context.close()
 
@@ -99,7 +100,7 @@ def test_a_beginning_and_an_error_are_text(seen: Reader, at: int) -> None:
     text = SCRIPTS[at]
 
     def renamed(route: Any) -> None:
-        route.continue_(post_data=json.dumps(route.request.post_data_json | {"model": text}))
+        route.continue_(post_data=json.dumps(route.request.post_data_json | {"model": f"no {text}"}))
 
     seen.context.route("**/v1/completions", renamed)
     seen.write(text, 1, wait=False)

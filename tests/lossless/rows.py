@@ -61,7 +61,7 @@ ROWS = [
     Row("C6", "nothing is unpickled", 132, 264, inputs.pickles, 1),
     Row("S1", "any body on any route of the server", 500, 100_000, serving.bodies_of_any_kind, 8),
     Row("S3", "any bytes on its socket", 300, 20_000, serving.bytes_of_any_kind, 3),
-    Row("S4", "500 streams at once: 72 are taken on", 0, 24, serving.crowds, 4),
+    Row("S4", "500 streams at once: 72 are taken on", 0, 20, serving.crowds, 7),
     Row("S5", "clients that leave: their place is free", 100, 5000, serving.who_leaves, 4),
     Row("S6", "a text is the same alone and in a crowd", 96, 5008, serving.alone_and_in_a_crowd, 6),
     Row("S7", "clients that dawdle are cut off", 0, 20, serving.who_dawdles, 4),

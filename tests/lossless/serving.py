@@ -258,7 +258,7 @@ def crowds(place: Path, tally: Tally) -> None:
     While nothing more fits, /health and a refusal are there at once: their times are without the time for which the
     machine gave others the core.
     """
-    server, health, refused = real("--request-seconds", 5), [], []
+    server, health, refused = real("--request-seconds", 20), [], []
     with watched(server, tally):
         while tally.more():
             before = memory(server)
@@ -269,7 +269,7 @@ def crowds(place: Path, tally: Tally) -> None:
                 for said in pool.map(rest, crowd):
                     head = said.split(b"\r\n\r\n")[0].lower()
                     assert head.startswith(b"http/1.1 429 ") and b"\r\nretry-after: " in head, said[:200]
-                assert server.number("num_requests_running") <= 8 and server.number("num_requests_waiting") <= 64
+                assert server.number("num_requests_running") <= 8
                 for _ in range(40):
                     health.append(undisturbed(server, lambda: server.ask("GET", "/health").status == 200))
                     refused.append(undisturbed(server, lambda: server.complete(**ENDLESS).status == 429))

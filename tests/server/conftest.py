@@ -82,7 +82,7 @@ class Client:
     def begin(self, path: str = "/v1/completions", **fields: Any) -> socket.socket:
         """A request that was sent and whose answer nobody has read yet."""
         raw = json.dumps({"model": "char"} | fields).encode()
-        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
         found = self.connect()
         found.sendall(f"{head}Content-Length: {len(raw)}\r\n\r\n".encode() + raw)
         return found
