@@ -25,7 +25,7 @@ test: $(VENV)/.test
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 test-slow: $(VENV)/.slow
-	$(BIN)/python -m pytest -n $(WORKERS) -m slow
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m slow
 
 soak: $(VENV)/.test
 	$(BIN)/python -m tests.lossless.soak --minutes $(MINUTES)

@@ -18,7 +18,7 @@ from tests.lossless.hostile import SCRIPTS
 
 pytest.importorskip("fastapi", reason="fastapi is not installed: the extra `serve`")
 pytest.importorskip("uvicorn", reason="uvicorn is not installed: the extra `serve`")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("hostile")]  # one server of sixty runs is enough
 LEARNER = """--model swift --n-layer 2 --n-head 2 --n-embd 64 --block-size 96 --batch-size 16 --threads 1 --dtype float32
     --steps 400 --eval-every 400 --sample-every 200""".split()
 SMALL = (
