@@ -146,7 +146,7 @@ def replace(path: Path, content: bytes) -> None:
 
     Raises: SaveError   the file that stood there is intact
     """
-    draft = path.with_name(f".tmp-{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
+    draft = path.parent / f".tmp-{path.name}-{os.getpid()}-{secrets.token_hex(4)}"  # `.` and `/` have no name to change
     try:
         _write_synced(draft, content)
         disk.rename(draft, path)

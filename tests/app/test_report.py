@@ -38,6 +38,11 @@ def test_the_page_can_be_written_elsewhere_and_says_where_it_cannot(
     assert (here / "page.html").is_file() and not (run / "report.html").exists()
     said = ink("report", run, "--out", "nowhere/page.html")
     assert said.code == 5 and "cannot write to nowhere/page.html" in said.err
+    for folder in (".", "/", here / "folder"):
+        (here / "folder").mkdir(exist_ok=True)
+        said = ink("report", run, "--out", folder)
+        assert said.code == 5 and f"cannot write to {folder}" in said.err
+        assert not list(here.rglob(".tmp-*"))
 
 
 def test_a_run_that_was_stopped_never_judged_or_only_counts_has_a_report(
