@@ -34,7 +34,7 @@ export async function askJson(path, body) {
   return (await ask(path, body)).json();
 }
 
-// The events of a text. A stream that ends without [DONE] was cut off.
+// The events of a text, those that came together as one list. A stream that ends without [DONE] was cut off.
 export async function* stream(body, signal) {
   const reply = await ask("/v1/completions", { ...body, stream: true }, signal);
   const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -42,14 +42,13 @@ export async function* stream(body, signal) {
   for (;;) {
     const { value, done } = await reader.read();
     if (done) throw new Problem(0, "The text was cut off.");
-    const events = (rest + value).split("\n\n");
-    rest = events.pop();
-    for (const event of events) {
-      const data = event.slice("data: ".length);
-      if (data === "[DONE]") return;
-      const record = JSON.parse(data);
-      if (record.error) throw new Problem(0, record.error.message);
-      yield record;
-    }
+    const parts = (rest + value).split("\n\n");
+    rest = parts.pop();
+    const whole = parts.map((part) => part.slice("data: ".length));
+    const records = whole.filter((data) => data !== "[DONE]").map((data) => JSON.parse(data));
+    yield records.filter((record) => !record.error);
+    const broken = records.find((record) => record.error);
+    if (broken) throw new Problem(0, broken.error.message);
+    if (whole.includes("[DONE]")) return;
   }
 }

@@ -102,12 +102,18 @@ async function write() {
 async function receive(events, mine) {
   const began = performance.now();
   let count = 0;
-  for await (const event of events) {
+  for await (const together of events) {
     if (mine.signal.aborted) return;
-    for (const warning of event.warnings ?? []) $("notes").append(make("li", {}, warning));
-    for (const choice of event.choices) count += add(choice);
+    const box = $("text"); // looked at once for all of them: each look lays out the whole text anew
+    const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 60;
+    for (const event of together) {
+      for (const warning of event.warnings ?? []) $("notes").append(make("li", {}, warning));
+      for (const choice of event.choices) count += add(choice);
+    }
+    if (atEnd) box.scrollTop = box.scrollHeight;
     const seconds = (performance.now() - began) / 1000;
     $("speed").textContent = `${count.toLocaleString("en")} tokens, ${Math.round(count / seconds).toLocaleString("en")} a second`;
+    await new Promise((go) => setTimeout(go)); // else nobody hears a click on Stop before the text is at its end
   }
 }
 
@@ -132,10 +138,7 @@ function show(token) {
   const kind = `token ${tint(token.logprob)}${token.chosen ? " chosen" : ""}${token.text === "\n" ? " newline" : ""}`;
   token.element = make("span", { class: kind, id: `t${number}`, role: "option", "data-i": number, "aria-selected": "false" }, token.text);
   text.tokens.push(token);
-  const box = $("text");
-  const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 60;
-  box.append(token.element);
-  if (atEnd) box.scrollTop = box.scrollHeight;
+  $("text").append(token.element);
   if (number === 0) $("empty").hidden = true;
 }
 
