@@ -151,7 +151,6 @@ def planned(
     model: LogitModel,
     pace: Pace,
     text: tokens.Tokens,
-    notes: list[Note],
     spent_seconds: float,
 ) -> TrainConfig:
     """The same training with as many steps as fit into its minutes, if it has any, and a rhythm that leaves time for them."""
@@ -161,8 +160,8 @@ def planned(
         return train
     left = max(0.0, train.minutes * 60 - spent_seconds - CLOSING_SECONDS)
     look_seconds = pace.token_seconds * len(text.val) + SAVE_SECONDS
-    reading = recipe.epoch_steps(model.config, train, len(text.train))
-    rhythm = recipe.rhythm(max(1, int(left / pace.step_seconds)), pace.step_seconds, look_seconds, reading)
+    epoch_steps = recipe.epoch_steps(model.config, train, len(text.train))
+    rhythm = recipe.rhythm(max(1, int(left / pace.step_seconds)), pace.step_seconds, look_seconds, epoch_steps)
     rhythm |= {name: getattr(train, name) for name in rhythm if name in given}
     steps = plan.fitting_steps(0, left, pace.step_seconds, look_seconds, rhythm["eval_every"])
     warmup = train.warmup_steps if "warmup_steps" in given else min(train.warmup_steps, steps // 10)

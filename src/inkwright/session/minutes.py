@@ -13,7 +13,7 @@ TIMED_TOKENS = 8  # of them are written at the beginning, to know how long that 
 LEAVING_SECONDS = 0.4  # from the sample to the end of the process
 
 
-def deadline_of(run: Run, config: RunConfig, lm: LanguageModel, train_tokens: int, val_tokens: int) -> Deadline | None:
+def deadline_of(run: Run, config: RunConfig, lm: LanguageModel, val_tokens: int) -> Deadline | None:
     """When a run is to end, and what is known of its pace; None where it has no minutes."""
     if config.train.minutes is None or "pace" not in run.record:
         return None

@@ -28,17 +28,17 @@ def prolong(training: Training, minutes: float, given: set[str]) -> None:
     """
     _refuse_in_vain(training, given)
     config, step = training.config, training.state.step
-    train_tokens, val_tokens = len(training.text.train), len(training.text.val)
+    val_tokens = len(training.text.val)
     pace = measure(training.state.model, training.text.train, config.train, config.machine)
     left = max(0.0, minutes * 60 - (time.monotonic() - clock.began()))
     spent = training.run.record.get("preparation_seconds", 0.0) + training.seconds
     asked = change(config.train, minutes=round((spent + left) / 60, 4))
     training.config = config.model_copy(update={"train": asked})
-    training.deadline = deadline_of(training.run, training.config, training.lm, train_tokens, val_tokens)
+    training.deadline = deadline_of(training.run, training.config, training.lm, val_tokens)
     working = max(0.0, left - (training.deadline.closing_seconds if training.deadline else CLOSING_SECONDS))
     look_seconds = pace.token_seconds * val_tokens + SAVE_SECONDS
-    reading = recipe.epoch_steps(config.model, asked, train_tokens)
-    rhythm = _rhythm(asked, given, int(working / pace.step_seconds), pace, look_seconds, reading)
+    epoch_steps = recipe.epoch_steps(config.model, asked, len(training.text.train))
+    rhythm = _rhythm(asked, given, int(working / pace.step_seconds), pace, look_seconds, epoch_steps)
     every = rhythm.get("eval_every", asked.eval_every)
     steps = max(step + 1, fitting_steps(step, working, pace.step_seconds, look_seconds, every))
     train = with_more_time(step, steps, training.seconds, asked)

@@ -80,12 +80,14 @@ def with_more_time(step: int, steps: int, spent_seconds: float, config: TrainCon
 def evaluation_is_due(step: int, config: TrainConfig) -> bool:
     """Whether the model is judged after so many steps: now and then, and at the end; not twice at the end.
 
-    In epochs a model is judged where they end, so the steps are counted from the last end.
+    In epochs a model is judged where they end, so the steps are counted from the last end. The first plan moves most, and
+    soon, when there is nothing to judge yet.
     """
     if step >= config.steps:
         return True
     if config.order == "epoch":
-        return step > 0 and _looks_left(step, config) < _looks_left(step - 1, config)
+        soon = step < max(1, config.eval_every // 2)
+        return not soon and _looks_left(step, config) < _looks_left(step - 1, config)
     soon = config.plan and planned_steps(step, config) - step < config.eval_every // 2
     return step % config.eval_every == 0 and not soon
 

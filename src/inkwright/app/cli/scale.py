@@ -136,7 +136,7 @@ def advise(advice: "Advice", sweep: "Sweep") -> Iterator[tuple[str, str]]:
         "forecast",
         f"{reached.middle:.3f} bits per character ({reached.low:.3f} to {reached.high:.3f}) after {sweep.minutes:g} minutes",
     )
-    yield "more time", _time(advice)
+    yield "more time", gain("twice as long", advice.twice_the_time)
     yield "more text", _text(advice)
     off = f"these trainings lie {advice.misfit:.1%} off the curve"
     if advice.described:
@@ -163,10 +163,6 @@ def _size(advice: "Advice", sweep: "Sweep") -> str:
         f"{said} {by_itself(sweep)} would take {chosen}, with a loss {over.middle - 1:.1%} higher "
         f"({over.low - 1:.1%} to {over.high - 1:.1%})."
     )
-
-
-def _time(advice: "Advice") -> str:
-    return gain("twice as long", advice.twice_the_time)
 
 
 def _text(advice: "Advice") -> str:
