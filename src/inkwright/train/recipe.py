@@ -53,7 +53,7 @@ WAYS: Mapping[str, Mapping[str, Any]] = {
 SHAPE = ("n_layer", "n_head", "n_embd", "block_size", "batch_size", "learning_rate")
 
 MOST_PARAMETERS = 12  # for each token of the text: more only learn it by heart
-DROPOUTS = {"swift": ((20, 0.2), (2.5, 0.1), (0, 0.0)), "gpt": ((25, 0.3), (8, 0.2), (3, 0.1), (0, 0.0))}
+DROPOUTS = {"swift": ((20, 0.2), (5, 0.1), (0, 0.0)), "gpt": ((25, 0.3), (8, 0.2), (3, 0.1), (0, 0.0))}
 """From so many epochs on."""
 INPUT_DROPOUT = 0.05  # the least, where the model has it
 MOST_EVALUATIONS = 30
