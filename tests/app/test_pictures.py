@@ -46,3 +46,9 @@ def test_every_line_of_the_scale_stands_in_the_curve_and_the_curve_keeps_its_roo
         assert picture.count(f"{line['name']} {line['loss']:.3f}</text>") == 2  # broad and narrow
     dots = [float(y) for y in re.findall(r'cy="([^"]+)" r="3"', picture)][: len(val)]
     assert max(dots) - min(dots) > 100  # of 346
+
+
+def test_a_loss_that_rises_after_its_best_is_seen_to_rise_however_far() -> None:
+    val = [(1, 9.0), (2, 2.0), (3, 4.5), (4, 5.5), (5, 6.5)]
+    dots = [float(y) for y in re.findall(r'cy="([^"]+)" r="3"', curve([(1, 0.1)], val, SCALE))][: len(val)]
+    assert dots[1] > dots[2] > dots[3] > dots[4] > dots[0] == 14  # the top: only the beginning is cut off

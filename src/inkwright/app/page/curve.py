@@ -10,7 +10,7 @@ from inkwright.app.page.html import Axis, element, hint, labels, polyline
 from inkwright.session.history import thinned
 
 MOST_POINTS = 400  # of the training loss: more cannot be seen
-TALLEST = 3.0  # nats: what lies further above the lowest loss is cut off, or the rest could not be told apart
+TALLEST = 3.0  # nats: a beginning further above the lowest loss is cut off, or the rest could not be told apart
 
 Pairs = Sequence[tuple[int, float]]
 """(step, loss) in order."""
@@ -43,7 +43,8 @@ def _picture(
     shown = [loss for _, loss in (val or train)] + [min(loss for _, loss in (train or val))]
     counted = [line["loss"] for line in lines if line["name"] in ("ngram", "bigram")]
     low = min([*shown, *counted]) - 0.05
-    high = min(max([*shown, *counted]), low + TALLEST) + 0.05
+    risen = [loss for step, loss in val if best and step >= best[0]]  # never cut off: it would look like standing still
+    high = max(min(max([*shown, *counted]), low + TALLEST), *risen, low) + 0.05
     last = max(step for step, _ in [*train, *val])
 
     def x(step: float) -> float:

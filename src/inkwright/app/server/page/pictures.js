@@ -68,7 +68,9 @@ export function curve({ train, val, baseline }, said, room) {
   const counted = baseline.filter((line) => ["bigram", "ngram"].includes(line.name));
   const losses = [...train, ...val].map((point) => point[1]).concat(counted.map((line) => line.loss));
   const low = Math.min(...losses) - 0.05;
-  const high = Math.min(Math.max(...losses), low + 4) + 0.05;
+  const unseen = val.map((point) => point[1]);
+  const risen = unseen.slice(unseen.indexOf(Math.min(...unseen)));  // never cut off: it would look like standing still
+  const high = Math.max(Math.min(Math.max(...losses), low + 4), ...risen) + 0.05;
   const last = Math.max(1, ...[...train, ...val].map((point) => point[0]));
   const x = (step) => left + (step / last) * (width - left - right);
   const y = (loss) => 8 + ((high - Math.min(Math.max(loss, low), high)) / (high - low)) * (height - 8);
