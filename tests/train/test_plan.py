@@ -171,6 +171,12 @@ def test_a_plan_that_moves_at_once_is_no_reason_to_judge() -> None:
     assert [step for step in range(1, 261) if evaluation_is_due(step, config)] == [60, 160, 260]
 
 
+def test_what_a_moved_plan_lets_end_right_after_it_began_is_not_judged() -> None:
+    plans = [Plan(step=0, steps=500, seconds=0), Plan(step=105, steps=510, seconds=1)]
+    config = TrainConfig(steps=510, eval_every=100, order="epoch", plan=plans)
+    assert [step for step in range(1, 511) if evaluation_is_due(step, config)] == [100, 210, 310, 410, 510]
+
+
 @pytest.mark.parametrize("moved_to", [43, 47, 52, 58])
 def test_a_plan_that_moves_the_end_leaves_no_evaluation_out(moved_to: int) -> None:
     plans = [Plan(step=0, steps=50, seconds=0), Plan(step=12, steps=moved_to, seconds=1)]

@@ -81,20 +81,21 @@ def evaluation_is_due(step: int, config: TrainConfig) -> bool:
     """Whether the model is judged after so many steps: now and then, and at the end; not twice at the end.
 
     In epochs a model is judged where they end, so the steps are counted from the last end. The first plan moves most, and
-    soon, when there is nothing to judge yet.
+    soon, when there is nothing to judge yet; and where a plan was just moved, an epoch may end that had only begun.
     """
     if step >= config.steps:
         return True
+    soon = config.eval_every // 2
     if config.order == "epoch":
-        soon = step < max(1, config.eval_every // 2)
-        return not soon and _looks_left(step, config) < _looks_left(step - 1, config)
-    soon = config.plan and planned_steps(step, config) - step < config.eval_every // 2
-    return step % config.eval_every == 0 and not soon
+        before = range(max(1, step - soon + 1), step)
+        return step >= max(1, soon) and _ends_a_part(step, config) and not any(_ends_a_part(s, config) for s in before)
+    the_end_is_near = config.plan and planned_steps(step, config) - step < soon
+    return step % config.eval_every == 0 and not the_end_is_near
 
 
-def _looks_left(step: int, config: TrainConfig) -> int:
-    """How often the model will still be judged after a step, by the plans made before it was done."""
-    return -(-(planned_steps(max(0, step - 1), config) - step) // config.eval_every)
+def _ends_a_part(step: int, config: TrainConfig) -> bool:
+    """Whether a part of the steps ends here, counted from the end by the plan that led to this step."""
+    return (planned_steps(max(0, step - 1), config) - step) % config.eval_every == 0
 
 
 @dataclass
