@@ -93,3 +93,24 @@ def test_what_the_help_needs_imports_no_torch(module: str) -> None:
     code = f"import sys, {module}; print(*{{'torch', 'numpy', 'tokenizers'}} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "", "")
+
+
+def test_a_training_does_not_load_torchs_compiler() -> None:
+    """It takes a second of every start, and 70 MB, and nothing here is compiled unless a person asks for it."""
+    code = """
+import sys, torch
+from inkwright import config
+from inkwright.model import build
+from inkwright.text.windows import Windows
+from inkwright.train.loop import TrainState, train
+from inkwright.train.optimizer import build_optimizers
+ids = torch.arange(400).numpy() * 7 % 29
+for model in ("gpt", "swift"):
+    shape = config.ModelConfig(model=model, n_layer=1, n_head=2, n_embd=8, block_size=8, vocab_size=29)
+    how = config.TrainConfig(steps=2, batch_size=2)
+    net = build(shape, 1, ids)
+    assert len(list(train(TrainState(net, build_optimizers(net, how), net), Windows(ids, 8), how))) == 2
+print([name for name in ("torch._dynamo", "torch._inductor", "sympy") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr

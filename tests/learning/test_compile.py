@@ -12,10 +12,22 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_compiled_run_learns_the_same_and_saves_under_the_same_names(tiny_text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", ["gpt", "swift"])
+def test_a_compiled_run_learns_the_same_and_saves_under_the_same_names(
+    model: str, tiny_text: str, tmp_path: Path
+) -> None:
     (tmp_path / "book.txt").write_text(tiny_text, encoding="utf-8")
     small = dict(
-        n_layer=1, n_head=2, n_embd=32, block_size=16, batch_size=4, steps=8, eval_every=8, dtype="float32", threads=1
+        model=model,
+        n_layer=1,
+        n_head=2,
+        n_embd=32,
+        block_size=16,
+        batch_size=4,
+        steps=8,
+        eval_every=8,
+        dtype="float32",
+        threads=1,
     )
     losses, weights = {}, {}
     for mode in ("off", "on"):

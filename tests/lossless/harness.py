@@ -25,7 +25,6 @@ from inkwright.run.folder import Run, checkpoint_folders
 from inkwright.session.prepare import prepare
 from inkwright.session.resuming import reopen
 from inkwright.session.training import Training
-from inkwright.train.optimizer import build_optimizers
 
 PATIENCE = 120.0  # seconds for a child to do anything at all
 MICRO = dict(
@@ -36,7 +35,6 @@ MICRO = dict(
 TINY = MICRO | dict(n_layer=1, n_embd=8, batch_size=2, block_size=8)
 
 torch.set_num_threads(1)  # before any fork: a pool of threads does not live on in the child
-build_optimizers(torch.nn.Linear(1, 1), configs.TrainConfig())  # loads half of torch: once here, not in every child
 
 T = TypeVar("T")
 

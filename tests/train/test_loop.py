@@ -10,7 +10,6 @@ import pytest
 import safetensors.torch
 import torch
 from torch import Tensor
-from torch.optim import AdamW
 
 from inkwright.config import ModelConfig, TrainConfig, change
 from inkwright.errors import DivergedError, ModelError
@@ -18,6 +17,7 @@ from inkwright.model import build
 from inkwright.model.swift import Swift
 from inkwright.run.checkpoint import optimizer_moments, restore_moments
 from inkwright.text.windows import Windows
+from inkwright.train.adamw import AdamW
 from inkwright.train.guard import MOST_SKIPPED, Guard
 from inkwright.train.loop import TrainState, train
 from inkwright.train.loss import evaluate, next_token_loss

@@ -115,7 +115,7 @@ class GPT(LogitModel):
         x = self.tok_emb(idx)  # (B, T, C)
         if self.pos_emb is not None:
             x = x + self.pos_emb.weight[start : start + T]
-        x = self.drop(x)
+        x = in_chosen_precision(self.drop(x))
         rotary = None if self.rotary is None else self.rotary[:, start : start + T].to(x.dtype)
         for block in self.blocks:
             x = block(x, rotary, cache)
@@ -126,6 +126,12 @@ class GPT(LogitModel):
     def initialize(self, seed: int) -> None:
         """Fresh weights: the first loss is ln V, because no token is preferred yet."""
         initialize(self, self.config, seed)
+
+
+def in_chosen_precision(x: Tensor) -> Tensor:
+    """Half the bits from here on, where autocast is on: else only the products would have them, and all between be cast."""
+    kind = x.device.type
+    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
 
 
 @torch.no_grad()

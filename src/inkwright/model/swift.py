@@ -24,7 +24,7 @@ from inkwright.errors import ModelError
 from inkwright.model.attention import attend
 from inkwright.model.base import LogitModel
 from inkwright.model.cache import Cache, first_position
-from inkwright.model.gpt import ROPE_BASE
+from inkwright.model.gpt import ROPE_BASE, in_chosen_precision
 from inkwright.model.grams import find, repeated_grams
 
 ORDER = 5
@@ -83,7 +83,7 @@ def sum_of_rows(table: Tensor, rows: Tensor) -> Tensor:
 
     Shape: (R, C), (N, k) -> (N, C)
     """
-    return _sum_of_rows(table, rows)  # pyright: ignore[reportReturnType, reportCallIssue]
+    return _SumOfRows.apply(table, rows)  # pyright: ignore[reportReturnType]
 
 
 class _SumOfRows(torch.autograd.Function):
@@ -103,9 +103,6 @@ class _SumOfRows(torch.autograd.Function):
         for column in place.unbind(1):
             values.index_add_(0, column, gradient)
         return torch.sparse_coo_tensor(used[None], values, ctx.shape, is_coalesced=True, check_invariants=False), None
-
-
-_sum_of_rows = torch.compiler.disable(_SumOfRows.apply)  # a gradient of few rows is not something the compiler knows
 
 
 class GramEmbedding(nn.Module):
@@ -295,9 +292,3 @@ class Swift(LogitModel):
                 weight.zero_()
             elif name.startswith("blocks."):
                 weight.normal_(0.0, 0.7 * self.config.n_embd**-0.5, generator=rng)
-
-
-def in_chosen_precision(x: Tensor) -> Tensor:
-    """Half the bits from here on, where autocast is on: else only the products would have them, and all between be cast."""
-    kind = x.device.type
-    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x

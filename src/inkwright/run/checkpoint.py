@@ -9,7 +9,6 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
-from torch.optim import Optimizer
 
 from inkwright import storage
 from inkwright.errors import DamagedError, DivergedError, ModelError
@@ -17,6 +16,7 @@ from inkwright.model import LogitModel
 from inkwright.run import model_folder
 from inkwright.run.model_folder import ModelFolder
 from inkwright.text.tokenizer import Tokenizer
+from inkwright.train.base import Optimizer
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,7 @@ def restore_moments(model: LogitModel, optimizers: list[Optimizer], moments: dic
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 state = kept.pop(names[parameter], {})
-                for kind, tensor in state.items():  # the count of steps stays where the optimizer put it
-                    optimizer.state[parameter][kind] = (
-                        tensor.clone() if tensor.ndim == 0 else tensor.to(parameter.device, copy=True)
-                    )
+                for kind, tensor in state.items():
+                    optimizer.state[parameter][kind] = tensor.to(parameter.device, copy=True)
     if kept:
         raise ModelError(f"optimizer.safetensors has moments of {min(kept)}, which this model does not have")

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from inkwright.config import TrainConfig
 from inkwright.model import LogitModel
@@ -16,6 +15,7 @@ from inkwright.model.counts import Counts
 from inkwright.model.swift import Swift
 from inkwright.randomness import derive
 from inkwright.text.windows import Windows
+from inkwright.train.base import Optimizer
 from inkwright.train.guard import Guard
 from inkwright.train.loss import next_token_loss
 from inkwright.train.optimizer import clip_gradients, learning_rate, warm_rate

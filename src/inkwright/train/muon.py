@@ -1,11 +1,12 @@
 """Muon: a step that changes every direction of a matrix alike. Knows no model and no loop."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
+
+from inkwright.train.base import Optimizer
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the Newton-Schulz polynomial: singular values between 0 and 1 end between 0.7 and 1.2. Source: Jordan 2024"""
@@ -26,10 +27,10 @@ class Muon(Optimizer):
     def __init__(
         self, parameters: Iterable[Tensor], lr: float, weight_decay: float = 0.0, momentum: float = 0.95
     ) -> None:
-        super().__init__(list(parameters), {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+        super().__init__({"params": list(parameters)}, lr=lr, weight_decay=weight_decay, momentum=momentum)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def step(self) -> None:
         """One update of all parameters that have a gradient."""
         for group in self.param_groups:
             sizes: dict[torch.Size, list[Tensor]] = {}

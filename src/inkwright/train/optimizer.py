@@ -4,9 +4,10 @@ import math
 
 import torch
 from torch import nn
-from torch.optim import AdamW, Optimizer
 
 from inkwright.config import TrainConfig
+from inkwright.train.adamw import AdamW
+from inkwright.train.base import Optimizer
 from inkwright.train.muon import Muon
 from inkwright.train.plan import share_done
 from inkwright.train.row_adagrad import RowAdagrad, coalesced
@@ -23,8 +24,6 @@ def build_optimizers(model: nn.Module, config: TrainConfig) -> list[Optimizer]:
             scaled to the size of AdamW's, so that both share one learning rate and one weight decay
 
     A table of grams, of which a step touches few rows, has RowAdagrad in any case.
-
-    Source: Loshchilov and Hutter 2019 (AdamW)
     """
     named = dict(model.named_parameters())
     tables = [p for n, p in named.items() if n.startswith("gram_emb.")]
@@ -38,7 +37,7 @@ def build_optimizers(model: nn.Module, config: TrainConfig) -> list[Optimizer]:
     optimizers: list[Optimizer] = []
     if rest:  # a model that counts has nothing to learn
         groups = [group for group in groups if group["params"]]
-        optimizers.append(AdamW(groups, lr=lr, betas=(config.beta1, config.beta2), fused=True))
+        optimizers.append(AdamW(*groups, lr=lr, betas=(config.beta1, config.beta2)))
     if inner:
         optimizers.append(Muon(inner, lr, decay))
     if tables:

@@ -1,10 +1,11 @@
 """Adagrad for tables of which a step touches few rows. Knows no model and no loop."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
+
+from inkwright.train.base import Optimizer
 
 
 def coalesced(gradient: Tensor) -> Tensor:
@@ -26,7 +27,7 @@ class RowAdagrad(Optimizer):
     """
 
     def __init__(self, parameters: Iterable[Tensor], lr: float, rate: float = 1.0) -> None:
-        super().__init__(list(parameters), {"lr": lr, "rate": rate})
+        super().__init__({"params": list(parameters)}, lr=lr, rate=rate)
 
     def forget(self, first: int) -> None:
         """Take the rows from `first` on for rows that were never needed."""
@@ -34,7 +35,7 @@ class RowAdagrad(Optimizer):
             state["sum"][first:] = 0.0
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def step(self) -> None:
         """One update of the rows that have a gradient."""
         for group in self.param_groups:
             for table in group["params"]:

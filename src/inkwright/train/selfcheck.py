@@ -13,6 +13,7 @@ from torch import Tensor
 
 from inkwright.config import MachineConfig, change
 from inkwright.model import LogitModel
+from inkwright.model.swift import GramEmbedding
 from inkwright.train.device import is_out_of_memory
 from inkwright.train.loop import precision
 from inkwright.train.loss import next_token_loss
@@ -36,7 +37,7 @@ def settle(model: LogitModel, machine: MachineConfig, batch: Batch) -> tuple[Mac
     told: list[str] = []
     while True:
         model.to(machine.device)
-        forward = torch.compile(model) if machine.compile == "on" else model
+        forward = compiled(model) if machine.compile == "on" else model
         simpler = _simpler(machine)
         if simpler is None or model.config.model == "counts":
             return machine, forward, told
@@ -45,6 +46,14 @@ def settle(model: LogitModel, machine: MachineConfig, batch: Batch) -> tuple[Mac
             return machine, forward, told
         told.append(f"{_named(machine)} computes wrongly here ({fault}): going on with {_named(simpler)}")
         machine = simpler
+
+
+def compiled(model: LogitModel) -> Forward:
+    """The same model by torch's compiler, but for a table of grams: a gradient of few rows is not something that it knows."""
+    for part in model.modules():
+        if isinstance(part, GramEmbedding):
+            part.forward = torch.compiler.disable(part.forward)  # pyright: ignore[reportAttributeAccessIssue]
+    return torch.compile(model)
 
 
 def find_fault(model: LogitModel, forward: Forward, machine: MachineConfig, batch: Batch) -> str | None:
