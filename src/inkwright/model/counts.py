@@ -219,10 +219,10 @@ def _mixed(table: Table, context: Tensor, gram: Tensor, below: Tensor) -> Tensor
 
 def _table(counts: Tensor, context: Tensor, contexts: int) -> Table:
     """Counts as shares of their contexts, after a discount that depends on how small a count is."""
-    discount = torch.minimum(_discounts(counts)[counts.clamp(max=3)], counts.double())
+    discount = torch.minimum(_discounts(counts)[counts.clamp(max=3)], counts)
     total = torch.bincount(context, counts.double(), minlength=contexts)
     left = torch.bincount(context, discount, minlength=contexts)
-    probs = (counts - discount) / total[context].clamp(min=1)
+    probs = (counts - discount).div_(total[context].clamp_(min=1))
     return Table(probs.float(), torch.where(total > 0, left / total.clamp(min=1), 1.0).float())
 
 

@@ -28,21 +28,24 @@ def count_grams(ids: np.ndarray, order: int, vocab_size: int) -> Iterator[tuple[
     Raises: Interrupted   a stop was asked for on the way
     """
     N = len(ids)
-    padded = np.concatenate([ids.astype(np.int64), np.zeros(order, np.int64)])
-    starts = _sorted_starts(padded, N, order, vocab_size)
+    number = np.int32 if max(N + order, vocab_size) < 2**31 else np.int64  # half the memory, where it can be had
+    padded = np.zeros(N + order, number)
+    padded[:N] = ids
+    starts = _sorted_starts(padded, N, order, vocab_size).astype(number)
     new = np.zeros(N, bool)  # where a gram differs from the one before it in the sorted list
     new[:1] = True
-    place = np.zeros(N, np.int64)
+    place = np.zeros(N, number)
     for k in range(1, order + 1):
         interrupt.check()
-        over = np.flatnonzero(starts + k > N)  # would run over the end: at most one, and it hands its mark on
+        over = np.flatnonzero(starts > N - k)  # would run over the end: at most one, and it hands its mark on
         new[over[over + 1 < len(new)] + 1] |= new[over[over + 1 < len(new)]]
         starts, new, place = (np.delete(array, over) for array in (starts, new, place))
-        token = padded[starts + k - 1]
+        token = padded[starts + (k - 1)]
         new[1:] |= token[1:] != token[:-1]
         first = np.flatnonzero(new)
-        yield place[first] * vocab_size + token[first], np.diff(first, append=len(new))
-        place = np.cumsum(new) - 1
+        yield place[first].astype(np.int64) * vocab_size + token[first], np.diff(first, append=len(new))
+        place = np.cumsum(new, dtype=number)
+        place -= 1
 
 
 def repeated_grams(ids: np.ndarray, order: int, vocab_size: int) -> Iterator[np.ndarray]:
@@ -66,12 +69,12 @@ def repeated_grams(ids: np.ndarray, order: int, vocab_size: int) -> Iterator[np.
 
 def _sorted_starts(padded: np.ndarray, N: int, order: int, vocab_size: int) -> np.ndarray:
     """The places of a text in the order of the `order` tokens that follow."""
-    key = np.zeros(N, np.int64)
-    largest = 1
+    keys, key, largest = [], np.zeros(N, np.int64), 1
     for k in range(order):
-        if largest > (2**62) // vocab_size:
-            key = np.unique(key, return_inverse=True)[1]
-            largest = N
-        key = key * vocab_size + padded[k : k + N]
+        if largest > 2**62 // vocab_size:
+            keys.append(key)
+            key, largest = np.zeros(N, np.int64), 1
+        key *= vocab_size
+        key += padded[k : k + N]
         largest *= vocab_size
-    return np.argsort(key, kind="stable")
+    return np.lexsort([key, *reversed(keys)])  # the last one counts most

@@ -22,8 +22,7 @@ from inkwright.text.windows import Windows
 MOST_TOKENS = 10_000_000  # of a training text that are counted: the last ones
 PART_BYTES = 250_000
 MOST_BYTES = 8_000_000  # of it that a packer sees before what it is judged on
-
-PACKERS: dict[str, Callable[[], Any]] = {"gzip": zlib.compressobj, "xz": lzma.LZMACompressor}
+XZ_WINDOW = 1 << 23  # what xz looks back at most, bytes, by default
 
 Line = dict[str, Any]
 
@@ -43,11 +42,17 @@ def baseline(
 
     Raises: Interrupted   a stop was asked for on the way
     """
-    before, judged = map(tokenizer.spell, (train_ids, val_ids))
+    before = tokenizer.spell(train_ids)[-MOST_BYTES:]
+    whole = before + tokenizer.spell(val_ids)
     with ThreadPoolExecutor(2) as others:  # packers let other threads work meanwhile
-        packed = [others.submit(_packed_nats, before[-MOST_BYTES:], judged, packer) for packer in PACKERS.values()]
+        packed = {
+            name: [others.submit(_packed_bytes, raw, packer, len(whole)) for raw in (whole, before)]
+            for name, packer in reversed(PACKERS.items())  # the slowest first
+        }
         lines = _counted(train_ids, val_ids, tokenizer, block_size, ngram_order)
-        lines += [(name, future.result(), None) for name, future in zip(PACKERS, packed, strict=True)]
+        for name in PACKERS:  # what it adds for the judged, when it has just packed all before
+            with_it, without = (part.result() for part in packed[name])
+            lines.append((name, (with_it - without) * 8 * math.log(2), None))
     tokens, per_char = len(val_ids) - 1, math.log(2) * characters
     return [
         {"name": name, "loss": float(total / tokens), "bits_per_char": float(total / per_char), "order": order}
@@ -90,15 +95,24 @@ def ngram_nats(
     return total
 
 
-def _packed_nats(before: bytes, judged: bytes, packer: Callable[[], Any]) -> float:
-    """What a packer that has just packed `before` adds for `judged`, nats."""
-    return (_packed_bytes(before + judged, packer()) - _packed_bytes(before, packer())) * 8 * math.log(2)
+def _gzip(size: int) -> Any:
+    return zlib.compressobj()
 
 
-def _packed_bytes(raw: bytes, packer: Any) -> int:
-    """Packing is slow: in parts, so that a stop can be asked for in between."""
-    size = 0
+def _xz(size: int) -> Any:
+    """As it is by default, but takes memory for `size` bytes, not for all that it could look back at."""
+    window = min(XZ_WINDOW, 1 << max(16, size.bit_length()))
+    return lzma.LZMACompressor(filters=[{"id": lzma.FILTER_LZMA2, "preset": lzma.PRESET_DEFAULT, "dict_size": window}])
+
+
+PACKERS: dict[str, Callable[[int], Any]] = {"gzip": _gzip, "xz": _xz}
+"""What packs so many bytes, by its name."""
+
+
+def _packed_bytes(raw: bytes, packer: Callable[[int], Any], most: int) -> int:
+    """How few bytes are left, packed as if there were `most`. It is slow: in parts, so that a stop can be asked for."""
+    size, packing = 0, packer(most)
     for start in range(0, len(raw), PART_BYTES):
         interrupt.check()
-        size += len(packer.compress(raw[start : start + PART_BYTES]))
-    return size + len(packer.flush())
+        size += len(packing.compress(raw[start : start + PART_BYTES]))
+    return size + len(packing.flush())
