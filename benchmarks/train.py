@@ -31,6 +31,7 @@ from inkwright.text.windows import Windows
 from inkwright.train.loop import TrainState, train
 from inkwright.train.loss import evaluate
 from inkwright.train.optimizer import build_optimizers
+from inkwright.train.selfcheck import compiled
 
 WARM = 10
 LARGEST_T = {1: 31.82, 2: 6.965, 3: 4.541, 4: 3.747, 5: 3.365, 6: 3.143, 7: 2.998, 8: 2.896, 9: 2.821}
@@ -143,13 +144,18 @@ def whole_process(flags: list[str], threads: int) -> tuple[float, float]:
 
 
 def speed(arguments: argparse.Namespace, text: str) -> None:
-    """Milliseconds a step of nanoGPT's own network: its code as it is, its code tuned, ours in both precisions."""
+    """Milliseconds a step of nanoGPT's own network: its code as it is, its code tuned, ours in three ways."""
     config = configs.resolve({}, "nanogpt-cpu")
     tokens = config.train.batch_size * config.model.block_size
+
+    def ours(dtype: torch.dtype, by_compiler: bool = False) -> float:
+        return statistics.median(step_seconds(config, text, arguments.steps, dtype, by_compiler))
+
     ways: dict[str, Callable[[], float]] = {
         "nanoGPT, eager": lambda: _peer_step(arguments, False),
-        "inkwright, float32": lambda: statistics.median(step_seconds(config, text, arguments.steps)),
-        "inkwright, bfloat16": lambda: statistics.median(step_seconds(config, text, arguments.steps, torch.bfloat16)),
+        "inkwright, float32": lambda: ours(torch.float32),
+        "inkwright, bfloat16": lambda: ours(torch.bfloat16),
+        "inkwright, compiled": lambda: ours(torch.bfloat16, by_compiler=True),
         "nanoGPT, tuned": lambda: _peer_step(arguments, True),
     }
     found: dict[str, list[float]] = {name: [] for name in ways}
@@ -161,20 +167,22 @@ def speed(arguments: argparse.Namespace, text: str) -> None:
         line = f"{name:24}{machine.spread([s * 1e3 for s in seconds], 1)} ms a step"
         rate = tokens / statistics.median(seconds)
         print(f"{line}, {rate:,.0f} tokens/s, {flops_per_token(config.model) * rate / 1e9 / gemm:.0%} of float32 GEMM")
-    for ours in ("float32", "bfloat16"):
+    for way in ("float32", "bfloat16", "compiled"):
         for theirs in ("eager", "tuned"):
-            pairs = zip(found[f"nanoGPT, {theirs}"], found[f"inkwright, {ours}"], strict=True)
-            print(f"nanoGPT {theirs} / inkwright {ours}: {machine.spread([t / o for t, o in pairs])}")
+            pairs = zip(found[f"nanoGPT, {theirs}"], found[f"inkwright, {way}"], strict=True)
+            print(f"nanoGPT {theirs} / inkwright {way}: {machine.spread([t / o for t, o in pairs])}")
 
 
 def _peer_step(arguments: argparse.Namespace, tuned: bool) -> float:
     return peer.train(arguments.peer, arguments.threads, 0, tuned, arguments.steps).step
 
 
-def step_seconds(config: RunConfig, text: str, steps: int, dtype: torch.dtype = torch.float32) -> list[float]:
+def step_seconds(
+    config: RunConfig, text: str, steps: int, dtype: torch.dtype = torch.float32, by_compiler: bool = False
+) -> list[float]:
     """Seconds of each of our training steps."""
     stamps = []
-    for _ in begin(config, text, dtype)[1]:
+    for _ in begin(config, text, dtype, by_compiler)[1]:
         stamps.append(time.perf_counter())
         if len(stamps) == steps + WARM + 1:
             break
@@ -182,11 +190,12 @@ def step_seconds(config: RunConfig, text: str, steps: int, dtype: torch.dtype = 
 
 
 def begin(
-    config: RunConfig, text: str, dtype: torch.dtype | None = None
+    config: RunConfig, text: str, dtype: torch.dtype | None = None, by_compiler: bool = False
 ) -> tuple[LogitModel, Iterator[object], Windows]:
     """A fresh model, its steps, and the windows it is judged on."""
     model, windows, val = fresh(config, text)
-    state = TrainState(model, build_optimizers(model, config.train), model)
+    forward = compiled(model) if by_compiler else model
+    state = TrainState(model, build_optimizers(model, config.train), forward)
     half = dtype or (torch.bfloat16 if config.machine.dtype == "bfloat16" else torch.float32)
     return model, train(state, windows, config.train, half), val
 
