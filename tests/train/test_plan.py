@@ -117,6 +117,31 @@ def test_a_run_ends_at_its_minutes_however_wrong_the_first_guess_was(minutes, gu
     assert learning_rate(config.steps, config) < 1e-9
 
 
+def test_a_plan_moves_by_whole_epochs_until_the_last_two() -> None:
+    config = change(TIMED, minutes=1, steps=1000, order="epoch", plan=[Plan(step=0, steps=1000, seconds=0)])
+    deadline = Deadline(60.0, 0.0, 0.0, 0.0, epoch_steps=70.5)
+    for _ in range(5):
+        deadline.took(0.1)
+    assert deadline.replanned(5, 0.5, config) is None, "too early to know"
+    early = deadline.replanned(100, 20.0, config)  # 400 more steps fit
+    assert early is not None and (1000 - early.steps) / 70.5 == pytest.approx(
+        round((1000 - early.steps) / 70.5), abs=0.01
+    )
+    assert abs(early.steps - 500) <= 71 / 2
+    late = deadline.replanned(early.steps - 130, 60 - 9.0, early)
+    assert late is not None and late.steps == early.steps - 130 + 90, "near the end it is the time that counts"
+
+
+def test_steps_that_are_not_worth_making_are_not_planned() -> None:
+    config = change(TIMED, minutes=1, steps=300, order="epoch", plan=[Plan(step=0, steps=300, seconds=0)])
+    deadline = Deadline(60.0, 0.0, 0.0, 0.0, most_steps=320)
+    for _ in range(5):
+        deadline.took(0.1)
+    assert deadline.replanned(5, 0.5, config) is None, "too early to know"
+    faster = deadline.replanned(100, 20.0, config)  # 400 more steps would fit
+    assert faster is not None and faster.steps == 320
+
+
 def test_a_guess_that_was_right_is_left_alone() -> None:
     assert len(run_for(3, 0.1, 0.1)[0].plan) == 1
 

@@ -152,8 +152,12 @@ def planned(
     pace: Pace,
     text: tokens.Tokens,
     spent_seconds: float,
+    notes: list[Note],
 ) -> TrainConfig:
-    """The same training with as many steps as fit into its minutes, if it has any, and a rhythm that leaves time for them."""
+    """The same training with as many steps as fit into its minutes, if it has any, and a rhythm that leaves time for them.
+
+    Never more than are worth making: a text that is small for the time is done with early.
+    """
     if model.config.model == "counts":
         return change(train, steps=1, minutes=None)
     if train.minutes is None:
@@ -161,9 +165,18 @@ def planned(
     left = max(0.0, train.minutes * 60 - spent_seconds - CLOSING_SECONDS)
     look_seconds = pace.token_seconds * len(text.val) + SAVE_SECONDS
     epoch_steps = recipe.epoch_steps(model.config, train, len(text.train))
-    rhythm = recipe.rhythm(max(1, int(left / pace.step_seconds)), pace.step_seconds, look_seconds, epoch_steps)
+    most = recipe.most_steps(model.config, train, len(text.train))
+    about = max(1, min(most, int(left / pace.step_seconds)))
+    rhythm = recipe.rhythm(about, pace.step_seconds, look_seconds, epoch_steps)
     rhythm |= {name: getattr(train, name) for name in rhythm if name in given}
-    steps = plan.fitting_steps(0, left, pace.step_seconds, look_seconds, rhythm["eval_every"])
+    steps = min(most, plan.fitting_steps(0, left, pace.step_seconds, look_seconds, rhythm["eval_every"]))
+    if steps == most:
+        notes.append(
+            Note(
+                f"the text is small for {train.minutes:g} minutes: read {recipe.MOST_EPOCHS} times, it is done with earlier",
+                "more text; more readings would only be learned by heart",
+            )
+        )
     warmup = train.warmup_steps if "warmup_steps" in given else min(train.warmup_steps, steps // 10)
     first = Plan(step=0, steps=steps, seconds=0)
     return change(train, steps=steps, plan=(first,), warmup_steps=warmup, **rhythm)

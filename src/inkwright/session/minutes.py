@@ -5,6 +5,8 @@ import time
 from inkwright.config import RunConfig
 from inkwright.language_model import LanguageModel
 from inkwright.run.folder import Run
+from inkwright.text.tokens import Tokens
+from inkwright.train import recipe
 from inkwright.train.forecast import SAVE_SECONDS
 from inkwright.train.plan import Deadline
 
@@ -13,7 +15,7 @@ TIMED_TOKENS = 8  # of them are written at the beginning, to know how long that 
 LEAVING_SECONDS = 0.4  # from the sample to the end of the process
 
 
-def deadline_of(run: Run, config: RunConfig, lm: LanguageModel, val_tokens: int) -> Deadline | None:
+def deadline_of(run: Run, config: RunConfig, lm: LanguageModel, text: Tokens) -> Deadline | None:
     """When a run is to end, and what is known of its pace; None where it has no minutes."""
     if config.train.minutes is None or "pace" not in run.record:
         return None
@@ -23,9 +25,11 @@ def deadline_of(run: Run, config: RunConfig, lm: LanguageModel, val_tokens: int)
     sample_seconds = (time.monotonic() - began) * SAMPLE_TOKENS / TIMED_TOKENS
     return Deadline(
         budget_seconds=config.train.minutes * 60 - run.record["preparation_seconds"],
-        evaluation_seconds=run.record["pace"]["token_seconds"] * val_tokens,
+        evaluation_seconds=run.record["pace"]["token_seconds"] * len(text.val),
         save_seconds=SAVE_SECONDS,
         closing_seconds=sample_seconds + LEAVING_SECONDS,
+        epoch_steps=recipe.epoch_steps(config.model, config.train, len(text.train)),
+        most_steps=recipe.most_steps(config.model, config.train, len(text.train)),
     )
 
 

@@ -81,7 +81,7 @@ def prepare(
         memory_before, _ = device.process_memory()  # what is measured next takes memory that training takes again
         machine = device.decide(config.machine, model, config.train)
         pace = measure(model, text.train, config.train, machine)
-        train = planned(config.train, given, model, pace, text, time.monotonic() - began)
+        train = planned(config.train, given, model, pace, text, time.monotonic() - began, notes)
         config = RunConfig(text=config.text, model=config.model, train=train, machine=machine)
         _first_checkpoint(run, config, model, tokenizer, text)
         memory = memory_at_first, memory_before

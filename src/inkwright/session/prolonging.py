@@ -34,7 +34,7 @@ def prolong(training: Training, minutes: float, given: set[str]) -> None:
     spent = training.run.record.get("preparation_seconds", 0.0) + training.seconds
     asked = change(config.train, minutes=round((spent + left) / 60, 4))
     training.config = config.model_copy(update={"train": asked})
-    training.deadline = deadline_of(training.run, training.config, training.lm, val_tokens)
+    training.deadline = deadline_of(training.run, training.config, training.lm, training.text)
     working = max(0.0, left - (training.deadline.closing_seconds if training.deadline else CLOSING_SECONDS))
     look_seconds = pace.token_seconds * val_tokens + SAVE_SECONDS
     epoch_steps = recipe.epoch_steps(config.model, asked, len(training.text.train))

@@ -60,7 +60,7 @@ class Training:
         self.run.forget_after(self.state.step)
         self._trained_seconds, self._trained_tokens = 0.0, 0
         self._failed_saves = 0
-        self.deadline = deadline_of(run, self.config, self.lm, len(self.text.val))
+        self.deadline = deadline_of(run, self.config, self.lm, self.text)
 
     def _restore(self, saved: Checkpoint) -> None:
         config, state = self.config, saved.state

@@ -18,6 +18,7 @@ DRIFT_SECONDS = 0.2
 RECENT_STEPS = 50
 UNUSUAL_STEPS = 2  # the first ones of a sitting are slow
 MOST_STEPS = 1_000_000_000
+FREE_EPOCHS = 2  # before the end: until then a plan moves by whole epochs, so that the one that was begun is finished
 
 
 def share_done(step: int, config: TrainConfig) -> float:
@@ -118,6 +119,10 @@ class Deadline:
     """What whoever watches took between the steps of this sitting."""
     left_at_first: float | None = None
     """What was left of the minutes when this sitting began, seconds."""
+    epoch_steps: float = float("inf")
+    """How many steps an epoch has."""
+    most_steps: int = MOST_STEPS
+    """More are not worth making."""
     look_below: float = float("inf")
     """The plan is looked at when less than this is left, seconds."""
 
@@ -142,7 +147,9 @@ class Deadline:
         if repeating or (too_early and left > 0):
             return None
         self.look_below = max(left * LOOK_SHARE, left - (self.left_at_first - left))
-        steps = self._fitting(step, left, config)
+        steps = min(self._fitting(step, left, config), max(self.most_steps, config.steps))
+        if steps - step > FREE_EPOCHS * self.epoch_steps:
+            steps = config.steps + round(round((steps - config.steps) / self.epoch_steps) * self.epoch_steps)
         missed = abs(steps - config.steps) * self._step_cost()
         if missed < max(DRIFT_SECONDS, DRIFT_SHARE * left) or steps == config.steps:
             return None

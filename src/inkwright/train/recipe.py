@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from inkwright.config import SWIFT, ModelConfig, TrainConfig
+from inkwright.train.plan import MOST_STEPS
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ SHAPE = ("n_layer", "n_head", "n_embd", "block_size", "batch_size", "learning_ra
 MOST_PARAMETERS = 12  # for each token of the text: more only learn it by heart
 DROPOUTS = {"swift": ((20, 0.2), (5, 0.1), (0, 0.0)), "gpt": ((25, 0.3), (8, 0.2), (3, 0.1), (0, 0.0))}
 """From so many epochs on."""
+MOST_EPOCHS = 32
+"""So often a text is worth reading in epochs: more, and the network learns it by heart, whatever is hidden from it."""
 INPUT_DROPOUT = 0.05  # the least, where the model has it
 MOST_EVALUATIONS = 30
 EVALUATION_SHARE = 0.08  # of the time, at most, goes into judging and saving on the way
@@ -106,6 +109,11 @@ def way(model: str, epochs: float) -> dict[str, Any]:
 def epoch_steps(model: ModelConfig, train: TrainConfig, train_tokens: int) -> float:
     """How many steps an epoch has; inf where windows come from random places."""
     return train_tokens / (train.batch_size * model.block_size) if train.order == "epoch" else math.inf
+
+
+def most_steps(model: ModelConfig, train: TrainConfig, train_tokens: int) -> int:
+    """How many steps are worth making."""
+    return int(min(MOST_STEPS, MOST_EPOCHS * epoch_steps(model, train, train_tokens)))
 
 
 def rhythm(steps: int, step_seconds: float, look_seconds: float, epoch_steps: float = math.inf) -> dict[str, int]:
