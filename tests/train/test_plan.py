@@ -186,6 +186,19 @@ def test_a_plan_that_moves_the_end_moves_the_last_reading_with_it() -> None:
     assert (places_left_out(54, config, 40) + 55 * 4) % 40 == 0
 
 
+def test_a_plan_that_leaves_the_rest_of_an_epoch_out_begins_the_next_one() -> None:
+    """The rows of the grams know the whole text by then: a network that learned from them once more would believe them."""
+    plans = [Plan(step=0, steps=50, seconds=0), Plan(step=38, steps=47, seconds=1)]  # at 40, now at 37
+    config = TrainConfig(steps=47, batch_size=4, order="epoch", plan=plans)
+    assert [step for step in range(47) if begins_an_epoch(step, config, 40)] == [10, 20, 30, 38]
+
+
+def test_more_time_for_a_run_at_its_end_begins_another_epoch() -> None:
+    config = TrainConfig(steps=50, batch_size=4, order="epoch", plan=[Plan(step=0, steps=50, seconds=0)])
+    longer = with_more_time(50, 75, 1.0, config)
+    assert [step for step in range(45, 75) if begins_an_epoch(step, longer, 40)] == [50, 55, 65]
+
+
 def test_a_plan_that_moves_at_once_is_no_reason_to_judge() -> None:
     plans = [
         Plan(step=0, steps=350, seconds=0),

@@ -73,6 +73,7 @@ def scale(unigram: float, ngram: float) -> list[dict[str, float | str]]:
 
 SHAKESPEARE, HEAD, PYDOCS, FRENCH_BPE = scale(3.347, 1.53), scale(3.324, 1.517), scale(3.24, 1.142), scale(5.903, 2.548)
 """All of tiny Shakespeare, its first 100,000 characters, Python's documentation; 1.6 MB of French manual pages in BPE."""
+LONG, LONG_HEAD = scale(3.347, 1.523), scale(3.324, 1.5)  # in longer windows, which more minutes have
 
 
 @pytest.mark.parametrize(
@@ -84,6 +85,8 @@ SHAKESPEARE, HEAD, PYDOCS, FRENCH_BPE = scale(3.347, 1.53), scale(3.324, 1.517),
         ("swift", HEAD, 98_304, 1.09, 1.530), ("swift", HEAD, 45_056, 0.5, 1.698), ("swift", PYDOCS, 167_936, 0.4, 1.309),
         ("swift", PYDOCS, 460_800, 1.1, 1.161), ("swift", PYDOCS, 40_960, 0.098, 1.618),
         ("gpt", FRENCH_BPE, 249_856, 0.4, 3.456),
+        ("swift", LONG, 6_700_000, 6.7, 1.4125), ("swift", LONG, 28_300_000, 28.2, 1.3764),
+        ("swift", LONG_HEAD, 1_350_000, 15.0, 1.4176), ("swift", LONG_HEAD, 2_700_000, 30.0, 1.4088),
         ("swift", FRENCH_BPE, 94_208, 0.151, 3.375), ("swift", FRENCH_BPE, 374_784, 0.601, 2.692),
     ],
 )  # fmt: skip

@@ -40,9 +40,9 @@ REACHED = {
     "gpt": Reached(0.94, 0.085, 0.60, 0.15),
 }
 """Fitted to short runs on four texts, a hybrid's to tiny Shakespeare: docs/diary.md"""
-BAND = (0.7, 1.5)
-"""How much of what is above the end most runs still have, for once that was expected. Texts differ most in how soon they are
-learned, so the band is wide after few tokens and narrow after many."""
+BAND = ((0.99, 0.7), (1.02, 1.5))
+"""Where most runs end, below and above: of the end, and of what is above it. Texts differ most in how soon they are learned, so
+the band is wide after few tokens and narrow after many."""
 
 
 @dataclass(frozen=True)
@@ -104,5 +104,5 @@ def losses_of(model: str, scale: Sequence[dict[str, Any]], tokens: float, epochs
         return line, worst
     way = REACHED.get(model, REACHED["gpt"])
     above = way.above * (worst - line) * (tokens / 1e6) ** -way.by_tokens * epochs**-way.by_epochs
-    low, high = (way.end * line + above * part for part in BAND)
+    low, high = (of_end * way.end * line + of_rest * above for of_end, of_rest in BAND)
     return min(low, 0.95 * worst), min(high, 1.05 * worst)  # which tokens are frequent is learned at once

@@ -56,10 +56,16 @@ def places_left_out(step: int, config: TrainConfig, windows: int) -> int:
 
 
 def begins_an_epoch(step: int, config: TrainConfig, windows: int) -> bool:
-    """Whether some window of this step's batch is the first of another epoch."""
-    left_out = places_left_out(step, config, windows)
-    first, last = (left_out + step * config.batch_size, left_out + (step + 1) * config.batch_size - 1)
-    return step > 0 and (first % windows == 0 or first // windows < last // windows)
+    """Whether some window of this step's batch is of another epoch than those of the step before.
+
+    That is so at the end of an epoch; and where a new plan leaves the rest of one out, or goes back into an earlier one.
+    """
+    return step > 0 and _epochs_left(step, config, windows) != _epochs_left(step - 1, config, windows)
+
+
+def _epochs_left(step: int, config: TrainConfig, windows: int) -> int:
+    """How many epochs there still are, with the one that the last window of this step's batch is in."""
+    return -(-((planned_steps(step, config) - step - 1) * config.batch_size + 1) // windows)
 
 
 def with_more_time(step: int, steps: int, spent_seconds: float, config: TrainConfig) -> TrainConfig:
