@@ -41,8 +41,8 @@ REACHED = {
 }
 """Fitted to short runs on four texts, a hybrid's to tiny Shakespeare: docs/diary.md"""
 BAND = ((0.99, 0.7), (1.02, 1.5))
-"""Where most runs end, below and above: of the end, and of what is above it. Texts differ most in how soon they are learned, so
-the band is wide after few tokens and narrow after many."""
+"""Where most runs end, below and above: of the end, and of what is above it. Texts differ most in how soon they are learned,
+so the band is wide after few tokens and narrow after many."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from inkwright.config import Plan, TrainConfig, change
 FIRST_LOOK_SHARE = 0.01  # of the time, before the plan is first looked at; then when twice as much is spent, and
 LOOK_SHARE = 0.85  # at the latest when no more than this is left of the time that was left
 DRIFT_SHARE = 0.02  # of the time that is left: a plan that misses the end by less stays as it is
+MISS_SHARE = 0.008  # and of all the minutes: near the end a new plan does more harm than a second
 DRIFT_SECONDS = 0.2
 RECENT_STEPS = 50
 UNUSUAL_STEPS = 2  # the first ones of a sitting are slow
@@ -157,7 +158,8 @@ class Deadline:
         if steps - step > FREE_EPOCHS * self.epoch_steps:
             steps = config.steps + round(round((steps - config.steps) / self.epoch_steps) * self.epoch_steps)
         missed = abs(steps - config.steps) * self._step_cost()
-        if missed < max(DRIFT_SECONDS, DRIFT_SHARE * left) or steps == config.steps:
+        harmless = max(DRIFT_SECONDS, DRIFT_SHARE * left, MISS_SHARE * self.budget_seconds)
+        if missed < harmless or steps == config.steps:
             return None
         plan = Plan(step=step, steps=steps, seconds=round(spent_seconds, 3))
         return change(config, steps=steps, plan=[*config.plan, plan])
