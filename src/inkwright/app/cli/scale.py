@@ -83,9 +83,7 @@ def announce(sweep: "Sweep", out: Output) -> None:
     out.row("lengths", f"{', '.join(LENGTHS)}: each three times as many steps as the one before")
     out.row("folder", f"{quoted(sweep.folder, 30)} (Ctrl-C stops, the same command goes on)")
     if few := sweep.few_steps():
-        out.note(
-            f"the shortest training has only {few:,} steps: what follows is hardly more than a guess", "more --minutes"
-        )
+        out.note(f"the shortest training has {few:,} steps: what follows is little but a guess", "more --minutes")
     out.say()
     out.say(f"{'training':20} {'steps':>7} {'tokens':>11} {'epochs':>6} {'text':>5} {'bits per char':>13} {'time':>8}")
 

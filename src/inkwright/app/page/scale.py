@@ -16,8 +16,8 @@ from inkwright.run.folder import Run
 from inkwright.session.law import Law
 from inkwright.session.sweep import Advice, Result, Sweep
 
-WIDTH, TOP, BOTTOM, LEFT, RIGHT = 960, 30, 380, 52, 220
-NAMES = 68  # of the sizes, at the ends of their lines; what the scale is called stands further right
+WIDTH, TOP, BOTTOM, LEFT, RIGHT = 960, 30, 380, 52, 236
+NAMES = 92  # of the sizes, at the ends of their lines; what the scale is called stands further right
 COLOURS = ("line", "mark", "worse")  # of the sizes, smallest first
 TIMES = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 36000, 86400, 604800)  # seconds
 
@@ -32,7 +32,7 @@ CAUTIONS = (
     "flatten is what three lengths tell worst, and most of what the ranges are wide for.",
     "The confidence covers the luck of the seed and the misfit of the curve, as far as these few trainings show them.",
     "Each size has the context, batch and learning rate of its row in the recipe, and is judged with that context: so this "
-    "is what train would make of it, not what width alone would do. With time left, train also makes the batches smaller.",
+    "is what train would make of it, not what width alone would do.",
     "A share of the text is its end, next to what was held out. A share is read more often in the same steps.",
     "Times are those of this machine while the sweep ran; a dot stands where the speed of the long training puts it.",
 )
@@ -134,7 +134,8 @@ class Picture:
         below = -math.inf
         for size in sorted(self.lines, key=lambda size: -self.lines[size][0, -1]):
             line = self.lines[size][0]
-            points = [(self.x(t), self.y(v)) for t, v in zip(self.times, line, strict=True)]
+            shown = (line <= self.y.high) | (self.times == self.times[-1])
+            points = [(self.x(t), self.y(v)) for t, v in zip(self.times[shown], line[shown], strict=True)]
             yield polyline(points, self._colour(size))
             below = max(points[-1][1] + 4, below + 15)
             place = {"x": f"{points[-1][0] + 8:.1f}", "y": f"{below:.1f}"}
