@@ -37,6 +37,16 @@ def test_a_run_that_ends_before_its_plan_says_why_and_what_would_help(here, ink,
     assert "More text would help most" in " ".join(said.out.split()) and "--dropout 0.1" in said.out
 
 
+def test_a_text_that_is_small_for_its_minutes_is_done_with_early_and_that_is_said(here, ink):
+    (here / "few.txt").write_text((here / "book.txt").read_text(encoding="utf-8")[:2000], encoding="utf-8")
+    said = ink("train", "few.txt", "--run", "r", "--minutes", 2, "--n-layer", 1, "--n-head", 2, "--n-embd", 32)
+    assert said.code == 0 and "note: the text is small for 2 minutes: read 32 times" in said.out + said.err
+    expect = next(line for line in said.out.splitlines() if line.startswith("expect"))
+    assert "about 0:" in expect and "2 minutes" not in expect
+    config = Run.open(Path("r")).config
+    assert 1 < config.train.steps <= 32 * 1800 / (config.train.batch_size * config.model.block_size)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("minutes", [0.5, 1])
 def test_a_command_ends_with_its_minutes_from_its_start_to_its_end(here, process, shakespeare, minutes):
