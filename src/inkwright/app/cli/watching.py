@@ -72,7 +72,9 @@ def _expect(training: Training, out: Output) -> None:
     """What the run will take, and the band that its loss will probably end in, to be read against the scale."""
     expected, minutes = training.run.record["forecast"], training.config.train.minutes
     whole = minutes and expected["seconds"] > 0.9 * minutes * 60  # a text that is small for them is done with early
-    time = f"{minutes:g} minutes in all" if whole else f"about {duration(expected['seconds'])} in all"
+    time = (
+        f"{minutes:g} minute{'s' * (minutes != 1)} in all" if whole else f"about {duration(expected['seconds'])} in all"
+    )
     memory, disk = megabytes(expected["memory_bytes"]), megabytes(expected["disk_bytes"])
     out.row("expect", f"{time}, {memory} of memory, up to {disk} on disk")
     out.row("", f"a loss between {expected['loss_low']:.2f} and {expected['loss_high']:.2f} nats per token")
